@@ -1,0 +1,250 @@
+"""The driver contract: all that the author of a storage driver has to read.
+
+A driver is a class that inherits :class:`ShareDriver` and, for each thing it can do beyond making and deleting shares,
+one of the flat ``Supports…`` classes beside it. What a driver supports is discovered from these entry points; it
+cannot be declared. Three questions, three places:
+
+* *can this kind of driver do it at all?*  the ``Supports…`` class;
+* *can this host?*  ``probe``, which may only subtract; *can this pool?*  ``Pool.lacks``, likewise;
+* *can it be done now?*  the ``check_…`` of the verb, which refuses with :class:`~revertkit.errors.Blocked`.
+
+Rules that hold for every verb:
+
+* One object serves one configured backend, from several threads, on different shares. Never two calls on one share.
+* Every call can be repeated with the same arguments after a crash at any point, and then finishes what was begun.
+  Deleting what is not there succeeds.
+* :class:`~revertkit.errors.Blocked` means: refused, and nothing has changed. Anything else that is raised means only
+  that the backend has to be asked; what was half done is left for the repeated call or for ``ensure_share``.
+* A tool's exit status of 0 is no proof. Look at what is there.
+* Open a :func:`~revertkit.system.run.step` around everything that changes the backend, so that the conformance suite
+  can interrupt you there; commands run by :func:`~revertkit.system.run.run` open theirs themselves.
+
+The contract's version is :data:`API_VERSION`. News comes as fields with defaults or as new ``Supports…`` classes,
+never as parameters or new abstract methods. Every verb here is since version 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from revertkit.models import (
+    ExportLocation,
+    Lack,
+    Pool,
+    Replica,
+    ReplicaReport,
+    Reverted,
+    RevertPreview,
+    RevertState,
+    SnapshotInstance,
+    Stored,
+)
+
+API_VERSION = 1
+"""The contract's version that this revertkit speaks."""
+API_OLDEST = 1
+"""The oldest version of the contract whose drivers still work here."""
+
+
+class ShareDriver(ABC):
+    """What every driver has: pools, and shares that are made, put online and deleted."""
+
+    api_version: ClassVar[int]
+    """The literal version of the contract that the author tested against; inheriting another driver's is refused."""
+
+    class Options(BaseModel):
+        """The backend's settings. Override it, and describe each field: ``revertkit driver show`` prints them."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, backend: str, options: Any) -> None:
+        """Keep `backend` (its name in the settings) and `options` (an instance of :class:`Options`). No I/O here."""
+        self.backend = backend
+        self.options = options
+
+    @classmethod
+    def probe(cls) -> list[Lack]:
+        """Say what this host lacks (a tool, a kernel module), without settings; ``revertkit doctor`` calls it."""
+        return []
+
+    @abstractmethod
+    def pools(self) -> list[Pool]:
+        """Look at the backend's pools now.
+
+        What one pool lacks goes into its ``lacks``; a backend that cannot be reached raises.
+        """
+
+    @abstractmethod
+    def create_share(self, share: Replica) -> Stored:
+        """Make an empty share of ``share.size`` GiB. It need not be online yet."""
+
+    @abstractmethod
+    def delete_share(self, share: Replica) -> None:
+        """Take the share offline and remove it, with all leftovers. It has no snapshots. Nothing there: succeed."""
+
+    @abstractmethod
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        """Bring a share at rest online as the record says, and answer where it is reached.
+
+        Called after each operation's outcome is on record, and for every share after a boot: sweep what is left of
+        operations that are on record, mount, export by ``share.rules`` and ``share.state``. Must be cheap and change
+        nothing where all is well.
+
+        Raises:
+            Blocked: the backend holds something that is not on record (a revert half way, an identity that is not
+                ``share.backend_id``); the share stays offline.
+        """
+
+
+class SupportsSnapshots:
+    """Snapshots: ``snapshot_support``."""
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        """Take a snapshot of ``snapshot.replica``. One that a crash left behind under this id is this one."""
+        raise NotImplementedError
+
+    def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Remove the snapshot, and no other. Nothing there: succeed."""
+        raise NotImplementedError
+
+
+class SupportsCreateFromSnapshot:
+    """New shares from snapshots: ``create_share_from_snapshot_support``. Needs :class:`SupportsSnapshots`."""
+
+    def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
+        """Make `share` (at least as large as the snapshot) with the snapshot's content. It never pins the snapshot."""
+        raise NotImplementedError
+
+
+class SupportsRevert:
+    """Turning a share back in place: ``revert_to_snapshot_support``. Needs :class:`SupportsSnapshots`."""
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        """Turn ``snapshot.replica`` back to `snapshot`, in place, and leave the share **offline**.
+
+        The manager has found that it is the most recent snapshot on record; check on the backend too, again just
+        before the point of no return. No snapshot is lost: at every instant either the old data or the snapshot
+        exists, and always every snapshot. The size comes back too. Called again after a crash, or after it succeeded
+        but was not recorded, it finishes and answers the same.
+
+        The share stays offline because the manager records the outcome first and brings it online by
+        ``ensure_share``: so recovery can tell a finished revert from an unfinished one, and never reverts over what
+        clients wrote since.
+
+        Raises:
+            Blocked: something stands in the way, and nothing has changed.
+        """
+        raise NotImplementedError
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        """Say whether a revert would be refused now, and how much it would throw away. Changes nothing.
+
+        Raises:
+            Blocked: with every blocker, not only the first.
+        """
+        return RevertPreview()
+
+    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
+        """Say how far a revert to `snapshot` has come, from what the backend holds. Changes nothing.
+
+        Asked after success, failure and crash alike. A driver that cannot tell answers ``UNKNOWN``, and its reverts
+        are recorded as unverified.
+        """
+        return RevertState.UNKNOWN
+
+
+class SupportsReplication:
+    """Replicas: ``replication_type``. Verbs run on the host of their first argument; data is pulled."""
+
+    replication_type: ClassVar[str]
+    """``readable`` or ``dr``."""
+
+    def create_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Stored:
+        """Make `replica` of `active`, with an instance of each snapshot where the backend carries them over."""
+        raise NotImplementedError
+
+    def delete_replica(self, replica: Replica, snapshots: Sequence[SnapshotInstance]) -> None:
+        """Remove a replica that is not active, and its snapshots. Nothing there: succeed."""
+        raise NotImplementedError
+
+    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
+        """Make `replica` the active one."""
+        raise NotImplementedError
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        """Look at a replica and bring it nearer to its active one. May be cut at any time."""
+        raise NotImplementedError
+
+
+class SupportsReplicatedRevert:
+    """Turning a replicated share back. For a replicated type this is what revert support means."""
+
+    def revert_to_replicated_snapshot(self, snapshot: SnapshotInstance, others: Sequence[SnapshotInstance]) -> Reverted:
+        """As ``revert_to_snapshot``, on the active replica; `others` follow by ``update_replica_state``."""
+        raise NotImplementedError
+
+
+class SupportsMountableSnapshots:
+    """Snapshots that can be mounted read-only: ``mount_snapshot_support``. Needs :class:`SupportsSnapshots`."""
+
+    def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
+        """Mount and export the snapshot by its own rules, read-only; as ``ensure_share``."""
+        raise NotImplementedError
+
+
+class SupportsExtend:
+    """Growing a share."""
+
+    def extend_share(self, share: Replica, new_size: int) -> Stored:
+        """Grow the share to `new_size` GiB."""
+        raise NotImplementedError
+
+
+class SupportsShrink:
+    """Shrinking a share."""
+
+    def shrink_share(self, share: Replica, new_size: int) -> Stored:
+        """Shrink the share to `new_size` GiB.
+
+        Raises:
+            Blocked: its data would not fit.
+        """
+        raise NotImplementedError
+
+
+class SupportsAccessRules:
+    """Access rules."""
+
+    def update_access(self, share: Replica) -> dict[str, str]:
+        """Make ``share.rules`` the whole truth; answer, by rule id, why one was refused. No rule: not exported."""
+        raise NotImplementedError
+
+
+class SupportsManage:
+    """Adopting a share that exists on the backend already, and letting go of it."""
+
+    def manage_share(self, share: Replica, existing: str) -> Stored:
+        """Adopt what the backend calls `existing` as `share`. Its data and its snapshots stay."""
+        raise NotImplementedError
+
+    def unmanage_share(self, share: Replica) -> None:
+        """Let go of the share and leave it, untouched."""
+        raise NotImplementedError
+
+
+class SupportsManageSnapshots:
+    """Adopting a snapshot that exists on the backend already, and letting go of it. Needs both of its halves."""
+
+    def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:
+        """Adopt what the backend calls `existing`; only one that is newer than all known."""
+        raise NotImplementedError
+
+    def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Let go of the snapshot and leave it, untouched."""
+        raise NotImplementedError

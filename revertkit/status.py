@@ -1,0 +1,117 @@
+"""The statuses, and one table of operations: from, during, done, failed. Pure.
+
+A replica's status is a stored column (the active one's is the share's); so is a snapshot instance's. Both change only
+by ``store.move``, and only as :data:`TRANSITIONS` says. A refusal comes before the accept and changes nothing.
+From the specification ("Data model impact") and contract.md ("Statuses").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Of a replica (and so of a share) or of a snapshot instance; Manila's words."""
+
+    AVAILABLE = "available"
+    CREATING = "creating"
+    DELETING = "deleting"
+    ERROR = "error"
+    ERROR_DELETING = "error_deleting"
+    EXTENDING = "extending"
+    EXTENDING_ERROR = "extending_error"
+    SHRINKING = "shrinking"
+    SHRINKING_ERROR = "shrinking_error"
+    SNAPSHOTTING = "snapshotting"
+    REVERTING = "reverting"
+    REVERTING_ERROR = "reverting_error"
+    RESTORING = "restoring"
+    REPLICATION_CHANGE = "replication_change"
+
+
+class ReplicaState(StrEnum):
+    """How a replica stands to its active one."""
+
+    ACTIVE = "active"
+    IN_SYNC = "in_sync"
+    OUT_OF_SYNC = "out_of_sync"
+    ERROR = "error"
+
+
+class RuleState(StrEnum):
+    """Of an access rule."""
+
+    APPLYING = "applying"
+    ACTIVE = "active"
+    ERROR = "error"
+    DENYING = "denying"
+
+
+A = Status.AVAILABLE
+RE = Status.REVERTING_ERROR
+_DELETABLE = frozenset({A, Status.ERROR, Status.ERROR_DELETING})
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What one operation does to one row.
+
+    An empty `before` means that the row is born by the accept; `done` or `failed` of None means that the row goes.
+    """
+
+    before: frozenset[Status]
+    during: Status
+    done: Status | None
+    failed: Status | None
+
+    @property
+    def born(self) -> bool:
+        """Whether the accept inserts the row."""
+        return not self.before
+
+
+def _t(before: set[Status] | frozenset[Status], during: Status, done: Status | None, failed: Status) -> Transition:
+    return Transition(frozenset(before), during, done, failed)
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """What one operation does to the share's active replica and to the snapshot instance, where it touches them.
+
+    `share_in` is where the share has to be when the operation leaves its status alone.
+    """
+
+    share: Transition | None
+    snapshot: Transition | None = None
+    share_in: frozenset[Status] = frozenset()
+
+
+TRANSITIONS: dict[str, Transitions] = {
+    "create_share": Transitions(_t(set(), Status.CREATING, A, Status.ERROR)),
+    "create_share_from_snapshot": Transitions(_t(set(), Status.CREATING, A, Status.ERROR)),
+    "delete_share": Transitions(_t(_DELETABLE | {RE}, Status.DELETING, None, Status.ERROR_DELETING)),
+    "extend_share": Transitions(_t({A}, Status.EXTENDING, A, Status.EXTENDING_ERROR)),
+    "shrink_share": Transitions(_t({A}, Status.SHRINKING, A, Status.SHRINKING_ERROR)),
+    "create_snapshot": Transitions(
+        _t({A}, Status.SNAPSHOTTING, A, A),
+        _t(set(), Status.CREATING, A, Status.ERROR),
+    ),
+    "delete_snapshot": Transitions(
+        None,
+        _t(_DELETABLE, Status.DELETING, None, Status.ERROR_DELETING),
+        share_in=frozenset({A, Status.ERROR}),
+    ),
+    "revert_to_snapshot": Transitions(
+        _t({A}, Status.REVERTING, A, RE),
+        _t({A}, Status.RESTORING, A, A),
+    ),
+    "allow_access": Transitions(None, share_in=frozenset({A})),
+    "deny_access": Transitions(None, share_in=frozenset({A})),
+}
+"""Keyed by the value of an OperationKind."""
+
+RESTING = frozenset(
+    {A, Status.ERROR, Status.ERROR_DELETING, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR, RE},
+)
+"""Where a row may stay with no operation under way; any other status is somebody's, and recover finds it."""

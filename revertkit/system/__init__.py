@@ -1,0 +1,1 @@
+"""What a driver needs of the host: commands, mounts, devices, exports. Knows nothing of shares."""

@@ -1,0 +1,168 @@
+"""Commands and named steps: the only place that starts a process.
+
+A *step* is one change of the backend that either has happened or has not. Whoever watches (a progress bar, the
+fault injection of the conformance suite, a log) sees its name before and after it, and its progress. Commands are argv
+lists with an absolute tool, in the C locale, with no terminal; over time they get SIGTERM, never SIGKILL: a killed LVM
+command can leave a device suspended and every read of it hanging (storage-facts 29, 32).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import structlog
+
+from revertkit.errors import BackendError, CommandFailed
+
+log = structlog.get_logger(__name__)
+
+TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OPERATION_VARIABLE = "REVERTKIT_OPERATION"
+"""Every child process carries the id of its operation here, so that recovery can wait for a dead owner's children."""
+
+
+class Moment(Enum):
+    """When a watcher is called."""
+
+    BEFORE = "before"
+    PROGRESS = "progress"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """A step as a watcher sees it; `percent` is of the whole call, and None but for PROGRESS."""
+
+    name: str
+    moment: Moment
+    percent: float | None = None
+
+
+Watcher = Callable[[StepEvent], None]
+_watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
+_operation: ContextVar[str | None] = ContextVar("operation", default=None)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Let `watcher` see every step of this context. What it raises comes out of the step."""
+    token = _watchers.set((*_watchers.get(), watcher))
+    try:
+        yield
+    finally:
+        _watchers.reset(token)
+
+
+@contextmanager
+def operation(operation_id: str) -> Iterator[None]:
+    """Mark every child process started in this context with the operation that it works for."""
+    token = _operation.set(operation_id)
+    try:
+        yield
+    finally:
+        _operation.reset(token)
+
+
+def _tell(event: StepEvent) -> None:
+    for watcher in _watchers.get():
+        watcher(event)
+
+
+@contextmanager
+def step(name: str) -> Iterator[Callable[[float], None]]:
+    """Announce one change of the backend; call what it yields with the percent (0 to 100) of the whole call."""
+    _tell(StepEvent(name, Moment.BEFORE))
+    yield lambda percent: _tell(StepEvent(name, Moment.PROGRESS, percent))
+    _tell(StepEvent(name, Moment.AFTER))
+
+
+def tool(name: str) -> str | None:
+    """Find the absolute path of a tool where the system keeps its own, never through the caller's PATH."""
+    return shutil.which(name, path=TOOL_PATH)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that exited as it should."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float = 600,
+    ok: Sequence[int] = (0,),
+    changes: bool = True,
+    stdin: str | None = None,
+) -> Completed:
+    """Run `argv` to its end and answer what it said.
+
+    Args:
+        argv: the tool's name (looked up in :data:`TOOL_PATH`) and its arguments.
+        timeout: seconds until SIGTERM.
+        ok: the exit statuses that are no failure.
+        changes: whether it may change anything; one that only reads is no step.
+        stdin: text for its standard input.
+
+    Raises:
+        CommandFailed: another exit status, or out of time.
+        BackendError: there is no such tool.
+    """
+    words = [os.fspath(word) for word in argv]
+    if not changes:
+        return _run(words, timeout, ok, stdin)
+    with step(" ".join([words[0], *[w for w in words[1:] if not w.startswith(("/", "-"))][:2]])):
+        return _run(words, timeout, ok, stdin)
+
+
+def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
+    import sh  # late: it takes a tenth of a second that `--help` does not have
+
+    path = tool(words[0])
+    if path is None:
+        raise BackendError(f"{words[0]} is not installed on this host (looked in {TOOL_PATH})")
+    began = time.monotonic()
+    status: int | None = None
+    stdout = stderr = ""
+    try:
+        done = sh.Command(path)(
+            *words[1:],
+            _in=stdin,
+            _env=_environment(),
+            _ok_code=list(ok),
+            _timeout=timeout,
+            _timeout_signal=signal.SIGTERM,
+            _tty_out=False,
+            _truncate_exc=False,
+            _decode_errors="surrogateescape",
+            _new_session=True,
+            _return_cmd=True,
+        )
+        status, stdout, stderr = done.exit_code, str(done), done.stderr.decode(errors="surrogateescape")
+    except sh.ErrorReturnCode as failure:
+        status, stderr = failure.exit_code, failure.stderr.decode(errors="surrogateescape")
+        raise CommandFailed(words, status, stderr) from None
+    except sh.TimeoutException:
+        raise CommandFailed(words, None, f"no end after {timeout:g} s") from None
+    finally:
+        log.debug("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
+    return Completed(status, stdout, stderr)
+
+
+def _environment() -> dict[str, str]:
+    environment = {"PATH": TOOL_PATH, "LC_ALL": "C", "TZ": "UTC"}
+    if (current := _operation.get()) is not None:
+        environment[OPERATION_VARIABLE] = current
+    return environment
