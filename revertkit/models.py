@@ -11,7 +11,7 @@ import re
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -46,6 +46,28 @@ def checked_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(checked_name)]
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE, description="GiB")]
+
+
+class PoolId(NamedTuple):
+    """A pool's full name, as Manila writes it: ``host@backend#pool``."""
+
+    host: str
+    backend: str
+    pool: str
+
+    def __str__(self) -> str:
+        return f"{self.host}@{self.backend}#{self.pool}"
+
+    @classmethod
+    def parse(cls, text: str) -> PoolId:
+        """Read ``host@backend#pool``.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        if not (found := re.fullmatch(r"([^@#]+)@([^@#]+)#([^@#]+)", text)):
+            raise ValueError(f"{text!r} is not a pool: it reads host@backend#pool")
+        return cls(*found.groups())
 
 
 class Record(BaseModel):
@@ -212,7 +234,7 @@ class Share(Record):
     created_at: datetime
     updated_at: datetime | None = None
     status: Status
-    host: str = Field(description="host@backend#pool of the active replica")
+    pool: PoolId = Field(description="where its active replica is")
     replica: Replica
     export_locations: tuple[ExportLocation, ...] = ()
 

@@ -1,0 +1,109 @@
+"""What is on record: SQLAlchemy Core, SQLite by default. Query modules by subject take a connection first.
+
+:func:`move` is the one compare-and-set of a status; nothing else writes a ``status`` column of a row that exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, create_engine, event, select, update
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from revertkit.errors import Conflict, NotFound, StoreError
+
+BUSY_SECONDS = 30
+"""How long a SQLite write waits for another's; the transactions themselves take milliseconds."""
+
+
+class Store:
+    """One database."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare the database at `url`, a SQLAlchemy URL. Nothing is opened yet."""
+        try:
+            self.engine = create_engine(url)
+        except (SQLAlchemyError, ImportError) as failure:
+            raise StoreError(f"database {url!r} cannot be used: {failure}") from failure
+        self.shown = self.engine.url.render_as_string()
+        """The URL without its password."""
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _sqlite_settings)
+            event.listen(self.engine, "begin", _sqlite_begin)
+
+    @classmethod
+    def embedded(cls, state_dir: Path) -> Store:
+        """Prepare the embedded database of a state directory."""
+        return cls(f"sqlite:///{state_dir / 'revertkit.db'}")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads, on one consistent state."""
+        with _told(self.shown), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that writes, begun for writing. Committed at the end, rolled back when anything raises."""
+        with _told(self.shown), self.engine.connect() as connection:
+            connection.execution_options(revertkit_write=True)
+            with connection.begin():
+                yield connection
+
+
+def move(tx: Connection, table: Table, row_id: str, before: Collection[str], to: str, at: datetime) -> None:
+    """Change the status of one row from one of `before` to `to`, or not at all.
+
+    Raises:
+        Conflict: the row is in another status, which is named. Nothing has changed.
+        NotFound: there is no such row.
+    """
+    changed = tx.execute(
+        update(table).where(table.c.id == row_id, table.c.status.in_(before)).values(status=to, updated_at=at)
+    )
+    if changed.rowcount == 1:
+        return
+    found = tx.execute(select(table.c.status).where(table.c.id == row_id)).scalar()
+    if found is None:
+        raise NotFound(f"{table.name} has no {row_id}")
+    raise Conflict(f"{row_id} is {found}, and would have to be {' or '.join(sorted(before))}")
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as failure:
+        raise StoreError(f"database {where}: {failure.orig}{_mend(str(failure.orig))}") from failure
+    except DatabaseError as failure:
+        raise StoreError(f"database {where}: {failure.orig or failure}") from failure
+
+
+def _mend(message: str) -> str:
+    mends = {
+        "readonly": "; is its directory writable for you?",
+        "unable to open": "; is there a directory that you may write to?",
+        "disk is full": "; nothing was changed: make room and try again",
+        "disk I/O": "; nothing was changed: is the disk full or failing?",
+        "locked": f"; another process has held it for {BUSY_SECONDS} s",
+        "no such table": "; run `revertkit db upgrade`",
+    }
+    return next((mend for sign, mend in mends.items() if sign in message), "")
+
+
+def _sqlite_settings(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("revertkit_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,81 @@
+"""Host-local file locks that die with their process (tooz, ``file://``).
+
+A lock says one thing: the process that works on this share is alive. It is tried, never waited for, and it outlives
+neither its process nor the machine; a paused process keeps it. The statuses in the store decide who may do what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from revertkit.errors import Conflict, LockError
+
+
+class Busy(Conflict):
+    """Another living process, or another thread of this one, works on this."""
+
+
+class Held:
+    """Locks that are held until released; a context manager."""
+
+    def __init__(self, locks: Sequence[Any]) -> None:
+        self._locks = list(locks)
+
+    def release(self) -> None:
+        """Let go; a second time does nothing."""
+        while self._locks:
+            self._locks.pop().release()
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
+
+
+class Locks:
+    """The locks of one state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Reach the lock directory, and make it if need be.
+
+        Raises:
+            LockError: it cannot be reached.
+        """
+        from tooz import ToozError, coordination  # late: a tenth of a second
+
+        self._failures: tuple[type[Exception], ...] = (ToozError, OSError, RuntimeError)
+        self._directory = directory
+        self._coordinator = self._tried(lambda: coordination.get_coordinator(f"file://{directory}", b"revertkit"))
+        self._tried(self._coordinator.start)
+
+    def hold(self, *share_ids: str) -> Held:
+        """Take the locks of these shares at once.
+
+        Raises:
+            Busy: one of them is taken; none is held.
+            LockError: the locks cannot be reached; none is held.
+        """
+        held: list[Any] = []
+        for share_id in sorted(set(share_ids)):
+            lock = self._coordinator.get_lock(f"share-{share_id}".encode())
+            try:
+                taken = self._tried(partial(lock.acquire, blocking=False))
+            except LockError:
+                Held(held).release()
+                raise
+            if not taken:
+                Held(held).release()
+                raise Busy(f"share {share_id} is being worked on by a living process; try again when it is done")
+            held.append(lock)
+        return Held(held)
+
+    def _tried(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except self._failures as failure:
+            raise LockError(f"the locks in {self._directory} cannot be used: {failure}") from failure

@@ -1,0 +1,140 @@
+"""The settings: one TOML file, and ``REVERTKIT_*`` variables over it (``REVERTKIT_BACKENDS__FAST__DRIVER=lvm``).
+
+The file is ``--config``, else ``$REVERTKIT_CONFIG``, else ``/etc/revertkit/revertkit.toml`` for root and
+``$XDG_CONFIG_HOME/revertkit/revertkit.toml`` for others. Without one, everything lives in the state directory, with
+one backend ``local`` of the directory driver.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from revertkit.errors import SettingsError
+from revertkit.models import Name
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def default_file() -> Path:
+    """Say where the settings file is looked for when none is named."""
+    if os.geteuid() == 0:
+        return Path("/etc/revertkit/revertkit.toml")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "revertkit/revertkit.toml"
+
+
+def default_state_dir() -> Path:
+    """Say where state is kept when nothing else is said."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/revertkit")
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "revertkit"
+
+
+class BackendSettings(BaseModel):
+    """One backend: its driver's name, and the driver's own options beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    driver: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The driver's own options, not yet checked by it."""
+        return dict(self.model_extra or {})
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="REVERTKIT_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    host: str | None = Field(None, description="this host's name in records; stored at first use")
+    state_dir: Path = Field(default_factory=default_state_dir, description="database, locks and the host's name")
+    database: str = Field("sqlite", description="'sqlite' for the embedded one, or a SQLAlchemy URL")
+    project: Name = Field("default", description="the project of the command line")
+    default_share_type: str | None = Field(None, description="the type of a share that is made without one")
+    backends: dict[str, BackendSettings] = Field(default_factory=dict)
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, host: str | None) -> str | None:
+        if host is not None and not _WORD.fullmatch(host):
+            raise ValueError("a host is made of letters, digits, '.', '_' and '-'")
+        return host
+
+    @field_validator("backends")
+    @classmethod
+    def _backends(cls, backends: dict[str, BackendSettings]) -> dict[str, BackendSettings]:
+        if bad := [name for name in backends if not _WORD.fullmatch(name)]:
+            raise ValueError(f"a backend's name is made of letters, digits, '.', '_' and '-', not {bad[0]!r}")
+        return backends
+
+    @field_validator("state_dir")
+    @classmethod
+    def _state_dir(cls, path: Path) -> Path:
+        if set("?#%") & set(str(path)):
+            raise ValueError("the state directory's path holds no '?', '#' or '%': it is part of URLs")
+        return path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        return env_settings, init_settings
+
+    @property
+    def all_backends(self) -> dict[str, BackendSettings]:
+        """The configured backends, or the embedded default where there is none."""
+        embedded = BackendSettings.model_validate({"driver": "directory", "mount_root": self.state_dir / "shares"})
+        return self.backends or {"local": embedded}
+
+
+def load(file: Path | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: the file named is not there or is no TOML, or a value is wrong; says file, line and key.
+    """
+    named = file or (Path(os.environ["REVERTKIT_CONFIG"]) if os.environ.get("REVERTKIT_CONFIG") else None)
+    path = named or default_file()
+    try:
+        text = path.read_text() if named or path.exists() else ""
+        return Settings(**tomllib.loads(text))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise SettingsError(f"{path}: cannot be read: {failure}") from None
+    except tomllib.TOMLDecodeError as wrong:
+        raise SettingsError(f"{path}: {wrong}") from None
+    except ValidationError as wrong:
+        raise SettingsError("; ".join(_told(path, text, error) for error in wrong.errors())) from None
+
+
+def _told(path: Path, text: str, error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    line = _line_of(text, [str(part) for part in error["loc"]])
+    where = f"{path}:{line}" if line else "REVERTKIT_" + key.upper().replace(".", "__")
+    return f"{where}: {key}: {error['msg']}"
+
+
+def _line_of(text: str, key: list[str]) -> int | None:
+    """Find the line that sets `key`, or the table it should be in."""
+    table: list[str] = []
+    best: int | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            table = [part.strip(" \"'") for part in header.group(1).split(".")]
+            best = number if table == key[: len(table)] else best
+        elif setting := re.match(r"\s*[\"']?([^=\"'\s]+)[\"']?\s*=", line):
+            here = [*table, *setting.group(1).split(".")]
+            best = number if here == key[: len(here)] else best
+    return best

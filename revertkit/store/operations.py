@@ -1,0 +1,66 @@
+"""Operations: the manager's record of intent, and their reservations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from revertkit.models import Operation, OperationKind, Outcome
+from revertkit.store.tables import operations, reservations
+
+
+def add(tx: Connection, operation: Operation) -> None:
+    """Insert an operation."""
+    tx.execute(insert(operations).values(operation.model_dump()))
+
+
+def reserve(tx: Connection, operation: Operation, deltas: dict[str, int]) -> None:
+    """Set aside quota for an operation; gone when it finishes, however it does."""
+    for resource, delta in deltas.items():
+        tx.execute(
+            insert(reservations).values(
+                operation_id=operation.id, project_id=operation.project_id, resource=resource, delta=delta
+            )
+        )
+
+
+def set_recorded(tx: Connection, operation_id: str) -> None:
+    """Put on record that the outcome is on record; what was reserved is now in use."""
+    tx.execute(update(operations).where(operations.c.id == operation_id).values(recorded=True))
+    tx.execute(delete(reservations).where(reservations.c.operation_id == operation_id))
+
+
+def finish(tx: Connection, operation_id: str, outcome: Outcome, found: str, at: datetime) -> None:
+    """End an operation; its reservation is released."""
+    tx.execute(
+        update(operations).where(operations.c.id == operation_id).values(outcome=outcome, found=found, finished_at=at)
+    )
+    tx.execute(delete(reservations).where(reservations.c.operation_id == operation_id))
+
+
+def unfinished(tx: Connection, host: str | None = None, share_id: str | None = None) -> list[Operation]:
+    """List the operations under way or interrupted, oldest first."""
+    query = select(operations).where(operations.c.finished_at.is_(None))
+    query = query.where(operations.c.host == host) if host is not None else query
+    query = query.where(operations.c.share_id == share_id) if share_id is not None else query
+    return [_operation(row) for row in tx.execute(query.order_by(operations.c.created_at, operations.c.id))]
+
+
+def last_revert(tx: Connection, share_id: str) -> Operation | None:
+    """Answer the share's last revert."""
+    query = select(operations).where(
+        operations.c.share_id == share_id, operations.c.kind == OperationKind.REVERT_TO_SNAPSHOT
+    )
+    row = tx.execute(query.order_by(operations.c.created_at.desc(), operations.c.id).limit(1)).first()
+    return _operation(row) if row else None
+
+
+def get(tx: Connection, operation_id: str) -> Operation:
+    """Read one operation, which exists."""
+    return _operation(tx.execute(select(operations).where(operations.c.id == operation_id)).one())
+
+
+def _operation(row: Row[Any]) -> Operation:
+    return Operation(**row._mapping)

@@ -1,0 +1,186 @@
+"""Shares and their replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from revertkit.errors import NotFound
+from revertkit.models import AccessLevel, AccessRule, ExportLocation, PoolId, Replica, Share, Stored
+from revertkit.status import ReplicaState, RuleState, Status
+from revertkit.store.names import resolve
+from revertkit.store.tables import access_rules, export_locations, replicas, shares
+
+_ACTIVE = select(
+    shares,
+    replicas.c.id.label("replica_id"),
+    replicas.c.host,
+    replicas.c.backend,
+    replicas.c.pool,
+    replicas.c.backend_id,
+    replicas.c.undo_id,
+    replicas.c.status,
+    replicas.c.replica_state,
+).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
+_COPIED = (
+    "id",
+    "project_id",
+    "user_id",
+    "name",
+    "description",
+    "size",
+    "protocol",
+    "share_type_id",
+    "snapshot_id",
+    "snapshot_support",
+    "create_share_from_snapshot_support",
+    "revert_to_snapshot_support",
+    "mount_snapshot_support",
+    "replication_type",
+    "metadata",
+    "created_at",
+    "updated_at",
+)
+
+
+def add(tx: Connection, share: Share) -> None:
+    """Insert a share and its active replica."""
+    tx.execute(insert(shares).values({name: getattr(share, name) for name in _COPIED}))
+    tx.execute(
+        insert(replicas).values(
+            id=share.replica.id,
+            share_id=share.id,
+            host=share.pool.host,
+            backend=share.pool.backend,
+            pool=share.pool.pool,
+            status=share.status,
+            replica_state=share.replica.state,
+            created_at=share.created_at,
+        )
+    )
+
+
+def find(tx: Connection, text: str, project_id: str | None) -> Share:
+    """Find a share by id or name, within a project or (None) in all."""
+    scope = [] if project_id is None else [shares.c.project_id == project_id]
+    return get(tx, resolve(tx, shares, "share", text, *scope))
+
+
+def get(tx: Connection, share_id: str) -> Share:
+    """Read one share.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = _read(tx, shares.c.id == share_id)
+    if not found:
+        raise NotFound(f"there is no share {share_id}")
+    return found[0]
+
+
+def listed(tx: Connection, project_id: str | None, share_type_id: str | None = None) -> list[Share]:
+    """List shares, oldest first."""
+    wanted = [shares.c.project_id == project_id] if project_id is not None else []
+    wanted += [shares.c.share_type_id == share_type_id] if share_type_id is not None else []
+    return _read(tx, *wanted)
+
+
+def on_host(tx: Connection, host: str, statuses: Iterable[Status]) -> list[Share]:
+    """List the shares whose active replica is on `host` in one of these statuses."""
+    return _read(tx, replicas.c.host == host, replicas.c.status.in_(statuses))
+
+
+def hold(tx: Connection, share_id: str) -> None:
+    """Hold the share's row until the end of the transaction, before anything is read that the transaction decides on.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if tx.execute(select(shares.c.id).where(shares.c.id == share_id).with_for_update()).scalar() is None:
+        raise NotFound(f"there is no share {share_id}")
+
+
+def set_stored(tx: Connection, share: Share, stored: Stored) -> None:
+    """Record what the backend holds now: identity, undo and size."""
+    tx.execute(
+        update(replicas)
+        .where(replicas.c.id == share.replica.id)
+        .values(backend_id=stored.backend_id, undo_id=stored.undo_id)
+    )
+    tx.execute(update(shares).where(shares.c.id == share.id).values(size=stored.size))
+
+
+def set_last_snapshot(tx: Connection, share_id: str, at: datetime) -> None:
+    """Remember the share's latest moment of a snapshot, which outlives the snapshot."""
+    tx.execute(update(shares).where(shares.c.id == share_id).values(last_snapshot_at=at))
+
+
+def last_snapshot_at(tx: Connection, share_id: str) -> datetime | None:
+    """Say when the share's latest snapshot was taken, deleted ones included."""
+    moment: datetime | None = tx.execute(select(shares.c.last_snapshot_at).where(shares.c.id == share_id)).scalar()
+    return moment
+
+
+def set_locations(tx: Connection, replica_id: str, locations: Sequence[ExportLocation]) -> None:
+    """Record where a replica is reached."""
+    tx.execute(delete(export_locations).where(export_locations.c.replica_id == replica_id))
+    for location in locations:
+        tx.execute(insert(export_locations).values(replica_id=replica_id, **location.model_dump()))
+
+
+def remove(tx: Connection, share_id: str) -> None:
+    """Delete a share's row and all that belongs to it."""
+    tx.execute(delete(shares).where(shares.c.id == share_id))
+
+
+def _read(tx: Connection, *where: ColumnElement[bool]) -> list[Share]:
+    rows = tx.execute(_ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all()
+    rules = _grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
+    locations = _grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
+    return [_share(row, rules.get(row.id, ()), locations.get(row.replica_id, ())) for row in rows]
+
+
+def _grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    query = select(table).order_by(*table.primary_key)
+    for row in tx.execute(query.where(owner.in_(ids)) if len(ids) < 500 else query).all():
+        found.setdefault(getattr(row, owner.name), []).append(row)
+    return found
+
+
+def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Share:
+    replica = Replica(
+        id=row.replica_id,
+        share_id=row.id,
+        host=row.host,
+        pool=row.pool,
+        size=row.size,
+        protocol=row.protocol,
+        backend_id=row.backend_id,
+        undo_id=row.undo_id,
+        state=ReplicaState(row.replica_state),
+        rules=tuple(rule_record(r) for r in rules if r.status in (RuleState.APPLYING, RuleState.ACTIVE)),
+    )
+    return Share(
+        **{name: getattr(row, name) for name in _COPIED if name != "metadata"},
+        metadata=row._mapping[shares.c.metadata],
+        status=Status(row.status),
+        pool=PoolId(row.host, row.backend, row.pool),
+        replica=replica,
+        export_locations=tuple(ExportLocation(path=at.path, preferred=at.preferred) for at in locations),
+    )
+
+
+def rule_record(row: Row[Any]) -> AccessRule:
+    """Read one row of the access rules."""
+    return AccessRule(
+        id=row.id,
+        access_type=row.access_type,
+        access_to=row.access_to,
+        access_level=AccessLevel(row.access_level),
+        state=RuleState(row.status),
+        created_at=row.created_at,
+    )

@@ -1,0 +1,131 @@
+"""Snapshots and their instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from revertkit.errors import NotFound
+from revertkit.models import Share, Snapshot, SnapshotInstance
+from revertkit.status import ReplicaState, Status
+from revertkit.store.names import resolve
+from revertkit.store.tables import instances, replicas, snapshots
+
+_ACTIVE = (
+    select(
+        snapshots,
+        instances.c.id.label("instance_id"),
+        instances.c.backend_id,
+        instances.c.status,
+    )
+    .join(instances, instances.c.snapshot_id == snapshots.c.id)
+    .join(replicas, (replicas.c.id == instances.c.replica_id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
+)
+
+
+def add(tx: Connection, snapshot: Snapshot, replica_id: str) -> None:
+    """Insert a snapshot and its instance on the active replica."""
+    kept = ("id", "share_id", "project_id", "name", "description", "size", "metadata", "created_at")
+    tx.execute(insert(snapshots).values({name: getattr(snapshot, name) for name in kept}))
+    tx.execute(
+        insert(instances).values(
+            id=snapshot.instance_id,
+            snapshot_id=snapshot.id,
+            replica_id=replica_id,
+            status=snapshot.status,
+            created_at=snapshot.created_at,
+        )
+    )
+
+
+def find(tx: Connection, text: str, project_id: str | None) -> Snapshot:
+    """Find a snapshot by id or name, within a project or (None) in all."""
+    scope = [] if project_id is None else [snapshots.c.project_id == project_id]
+    return get(tx, resolve(tx, snapshots, "snapshot", text, *scope))
+
+
+def get(tx: Connection, snapshot_id: str) -> Snapshot:
+    """Read one snapshot.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = tx.execute(_ACTIVE.where(snapshots.c.id == snapshot_id)).first()
+    if row is None:
+        raise NotFound(f"there is no snapshot {snapshot_id}")
+    return _snapshot(row)
+
+
+def listed(tx: Connection, project_id: str | None, share_id: str | None = None) -> list[Snapshot]:
+    """List snapshots, oldest first."""
+    wanted: list[ColumnElement[bool]] = []
+    wanted += [snapshots.c.project_id == project_id] if project_id is not None else []
+    wanted += [snapshots.c.share_id == share_id] if share_id is not None else []
+    rows = tx.execute(_ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id))
+    return [_snapshot(row) for row in rows]
+
+
+def latest(tx: Connection, share_id: str) -> Snapshot:
+    """Answer the share's most recent snapshot, whatever its status: one look-up in an index.
+
+    Raises:
+        NotFound: the share has none.
+    """
+    newest = select(snapshots.c.id).where(snapshots.c.share_id == share_id).order_by(snapshots.c.created_at.desc())
+    snapshot_id = tx.execute(newest.limit(1)).scalar()
+    if snapshot_id is None:
+        raise NotFound(f"share {share_id} has no snapshot")
+    return get(tx, snapshot_id)
+
+
+def count(tx: Connection, share_id: str) -> int:
+    """Count the share's snapshots, whatever their status."""
+    return tx.execute(select(func.count()).where(snapshots.c.share_id == share_id)).scalar_one()
+
+
+def instance(tx: Connection, snapshot_id: str, share: Share) -> SnapshotInstance:
+    """Answer what the driver of the share's active replica sees of a snapshot.
+
+    Raises:
+        NotFound: it has no instance there.
+    """
+    query = select(instances, snapshots.c.size, snapshots.c.created_at.label("taken_at")).join(snapshots)
+    row = tx.execute(
+        query.where(instances.c.snapshot_id == snapshot_id, instances.c.replica_id == share.replica.id)
+    ).first()
+    if row is None:
+        raise NotFound(f"snapshot {snapshot_id} has no instance on share {share.id}")
+    return SnapshotInstance(
+        id=row.id,
+        snapshot_id=snapshot_id,
+        replica=share.replica,
+        size=row.size,
+        created_at=row.taken_at,
+        backend_id=row.backend_id,
+    )
+
+
+def set_backend_id(tx: Connection, instance_id: str, backend_id: str) -> None:
+    """Record the identity of an instance on its backend."""
+    tx.execute(update(instances).where(instances.c.id == instance_id).values(backend_id=backend_id))
+
+
+def remove(tx: Connection, snapshot_id: str) -> None:
+    """Delete a snapshot's row and its instances."""
+    tx.execute(delete(snapshots).where(snapshots.c.id == snapshot_id))
+
+
+def _snapshot(row: Row[Any]) -> Snapshot:
+    return Snapshot(
+        id=row.id,
+        share_id=row.share_id,
+        project_id=row.project_id,
+        name=row.name,
+        description=row.description,
+        size=row.size,
+        metadata=row._mapping[snapshots.c.metadata],
+        created_at=row.created_at,
+        status=Status(row.status),
+        instance_id=row.instance_id,
+    )

@@ -1,0 +1,216 @@
+"""The tables. SQL lives in this package and nowhere else.
+
+What can be derived is not stored: a share's status is its active replica's, the use of a quota is a sum, so neither
+can drift. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Time(TypeDecorator[datetime]):
+    """A UTC time with microseconds, kept without its zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Drop the zone."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Put the zone back."""
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def _id() -> Column[str]:
+    return Column("id", String(36), primary_key=True)
+
+
+def _of(name: str, target: str, **how: Any) -> Column[str]:
+    return Column(name, String(36), ForeignKey(target, ondelete="CASCADE"), nullable=False, **how)
+
+
+share_types = Table(
+    "share_types",
+    metadata,
+    _id(),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("description", Text),
+    Column("is_public", Boolean, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+extra_specs = Table(
+    "extra_specs",
+    metadata,
+    _of("share_type_id", "share_types.id", primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False),
+)
+shares = Table(
+    "shares",
+    metadata,
+    _id(),
+    Column("project_id", String(255), nullable=False),
+    Column("user_id", String(255)),
+    Column("name", String(255)),
+    Column("description", Text),
+    Column("size", Integer, nullable=False),
+    Column("protocol", String(16), nullable=False),
+    Column("share_type_id", String(36), ForeignKey("share_types.id"), nullable=False),
+    Column("snapshot_id", String(36)),
+    Column("snapshot_support", Boolean, nullable=False),
+    Column("create_share_from_snapshot_support", Boolean, nullable=False),
+    Column("revert_to_snapshot_support", Boolean, nullable=False),
+    Column("mount_snapshot_support", Boolean, nullable=False),
+    Column("replication_type", String(16)),
+    Column("metadata", JSON, nullable=False),
+    Column("last_snapshot_at", Time),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time),
+    Index(None, "project_id", "created_at"),
+)
+replicas = Table(
+    "replicas",
+    metadata,
+    _id(),
+    _of("share_id", "shares.id", index=True),
+    Column("host", String(255), nullable=False),
+    Column("backend", String(255), nullable=False),
+    Column("pool", String(255), nullable=False),
+    Column("backend_id", String(255)),
+    Column("undo_id", String(255)),
+    Column("status", String(32), nullable=False),
+    Column("replica_state", String(16), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time),
+    Index(None, "host", "status"),
+)
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _id(),
+    _of("share_id", "shares.id"),
+    Column("project_id", String(255), nullable=False),
+    Column("name", String(255)),
+    Column("description", Text),
+    Column("size", Integer, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Index(None, "share_id", "created_at", unique=True),
+    Index(None, "project_id", "created_at"),
+)
+"""The unique index answers "which is the latest of this share" in one look-up, and makes a tie impossible."""
+instances = Table(
+    "snapshot_instances",
+    metadata,
+    _id(),
+    _of("snapshot_id", "snapshots.id"),
+    _of("replica_id", "replicas.id", index=True),
+    Column("backend_id", String(255)),
+    Column("status", String(32), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time),
+    UniqueConstraint("snapshot_id", "replica_id"),
+)
+access_rules = Table(
+    "access_rules",
+    metadata,
+    _id(),
+    _of("share_id", "shares.id"),
+    Column("access_type", String(16), nullable=False),
+    Column("access_to", String(255), nullable=False),
+    Column("access_level", String(8), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time),
+    UniqueConstraint("share_id", "access_type", "access_to"),
+)
+export_locations = Table(
+    "export_locations",
+    metadata,
+    _of("replica_id", "replicas.id", primary_key=True),
+    Column("path", String(4096), primary_key=True),
+    Column("preferred", Boolean, nullable=False),
+)
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("resource", String(64), primary_key=True),
+    Column("limit", Integer, nullable=False),
+)
+"""A project of ``*`` holds the defaults of all; no project can be called that."""
+operations = Table(
+    "operations",
+    metadata,
+    _id(),
+    Column("kind", String(32), nullable=False),
+    Column("project_id", String(255), nullable=False),
+    Column("share_id", String(36), nullable=False),
+    Column("replica_id", String(36), nullable=False),
+    Column("snapshot_id", String(36)),
+    Column("rule_id", String(36)),
+    Column("new_size", Integer),
+    Column("host", String(255), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("recorded", Boolean, nullable=False),
+    Column("outcome", String(16)),
+    Column("found", Text),
+    Column("created_at", Time, nullable=False),
+    Column("finished_at", Time),
+    Index(None, "share_id", "created_at"),
+    Index("ix_operations_unfinished", "host", "finished_at"),
+)
+"""No foreign keys: an operation's row outlives what it deleted."""
+reservations = Table(
+    "reservations",
+    metadata,
+    _of("operation_id", "operations.id", primary_key=True),
+    Column("project_id", String(255), nullable=False, index=True),
+    Column("resource", String(64), primary_key=True),
+    Column("delta", Integer, nullable=False),
+)
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    Column("project_id", String(255), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("resource_type", String(32), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    Index(None, "project_id", "created_at"),
+)

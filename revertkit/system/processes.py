@@ -1,0 +1,49 @@
+"""The child processes of an operation: who is left of a dead owner, and waiting for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from pathlib import Path
+
+from revertkit.system.run import OPERATION_VARIABLE
+
+
+def of_operation(operation_id: str) -> list[int]:
+    """List the processes that carry `operation_id` in their environment, ourselves excepted.
+
+    Another user's processes cannot be seen without root; a driver's children are our own user's.
+    """
+    mark = f"{OPERATION_VARIABLE}={operation_id}".encode()
+    return [pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid)]
+
+
+def wait_for_end(pids: list[int], seconds: float) -> list[int]:
+    """Wait until these processes have ended, `seconds` at the most; answer those that have not."""
+    deadline = time.monotonic() + seconds
+    return [pid for pid in pids if not _ended(pid, deadline)]
+
+
+def _ended(pid: int, deadline: float) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(max(0, deadline - time.monotonic()) * 1000))
+    finally:
+        os.close(handle)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names are all we need
+
+
+def _environment(pid: int) -> list[bytes]:
+    with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return []
