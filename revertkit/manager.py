@@ -1,0 +1,466 @@
+"""ShareManager, the front door: each verb finds what it is about, asks the driver, accepts, and dispatches.
+
+The rules are in ``operations/``, one story per file. A verb takes the share's lock before its accept, so that an
+operation on record without a lock is one whose process is gone. With the default dispatch a verb returns when the
+operation has ended; with another it returns when it is accepted, and the record tells the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from revertkit import quota, scheduler, share_types, state_dir
+from revertkit.capabilities import pool_report, verbs
+from revertkit.driver import (
+    ShareDriver,
+    SupportsAccessRules,
+    SupportsCreateFromSnapshot,
+    SupportsExtend,
+    SupportsShrink,
+    SupportsSnapshots,
+)
+from revertkit.errors import InvalidInput, NotSupported
+from revertkit.locks import Locks
+from revertkit.models import (
+    MAX_SIZE,
+    AccessLevel,
+    AccessRule,
+    Context,
+    Message,
+    Operation,
+    PoolId,
+    QuotaUse,
+    RevertPreview,
+    Share,
+    ShareType,
+    Snapshot,
+    checked_name,
+    new_id,
+)
+from revertkit.operations import access as access_story
+from revertkit.operations import recover as recovery
+from revertkit.operations import revert as revert_story
+from revertkit.operations import set_status
+from revertkit.operations import share as share_story
+from revertkit.operations import snapshot as snapshot_story
+from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.site import Site
+from revertkit.settings import Settings
+from revertkit.status import Status
+from revertkit.store import Store, access, messages, quotas, schema, shares, snapshots
+from revertkit.store import share_types as stored_types
+
+
+class ShareManager:
+    """Shares, snapshots and everything that is done with them, on one host."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        dispatch: Dispatch = here,
+        progress: Progress | None = None,
+        default_share_type: str | None = None,
+    ) -> None:
+        self.site = site
+        self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
+
+    @classmethod
+    def open(cls, settings: Settings, *, dispatch: Dispatch = here, progress: Progress | None = None) -> ShareManager:
+        """Open the manager that the settings describe; make the embedded database if it is not there.
+
+        Raises:
+            SettingsError, StoreError, LockError: with the mend; nothing else was touched.
+        """
+        state_dir.prepare(settings.state_dir)
+        host = state_dir.host_name(settings.state_dir, settings.host)
+        embedded = settings.database == "sqlite"
+        store = Store.embedded(settings.state_dir) if embedded else Store(settings.database)
+        schema.ensure(store, embedded=embedded)
+        site = Site(host, store, Locks(settings.state_dir / "locks"), settings.all_backends)
+        return cls(site, dispatch=dispatch, progress=progress, default_share_type=settings.default_share_type)
+
+    # --- shares
+
+    def create_share(
+        self,
+        context: Context,
+        size: int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        share_type: str | None = None,
+        snapshot: str | None = None,
+        pool: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Share:
+        """Make a share of `size` GiB, empty or with a snapshot's content, and bring it online.
+
+        Raises:
+            InvalidInput, NotFound, NotSupported, Conflict, QuotaExceeded: nothing has changed.
+            OperationFailed: the share is in ``error``.
+        """
+        _check_size(size)
+        source = self.snapshot(context, snapshot) if snapshot else None
+        wanted = self._type_of(context, share_type, source)
+        new = share_story.NewShare(
+            size=size,
+            share_type=wanted,
+            pool=self._pool_for(context, pool, wanted, source, size),
+            name=_checked(name),
+            description=description,
+            snapshot=source,
+            metadata=dict(metadata or {}),
+        )
+        if source:
+            verbs(self._driver(new.pool), SupportsCreateFromSnapshot)
+        share_id = new_id()
+        accept = partial(share_story.accept_create, site=self.site, context=context, share_id=share_id, new=new)
+        self._start(accept, share_id, *([source.share_id] if source else []))
+        return self.share(context, share_id)
+
+    def shares(self, context: Context, *, all_projects: bool = False) -> list[Share]:
+        """List the project's shares, oldest first."""
+        with self.site.store.read() as tx:
+            return shares.listed(tx, None if all_projects else context.project_id)
+
+    def share(self, context: Context, share: str) -> Share:
+        """Find a share by id or name.
+
+        Raises:
+            NotFound: there is none in the project. Ambiguous: several carry the name.
+        """
+        with self.site.store.read() as tx:
+            return shares.find(tx, share, context.project_id)
+
+    def delete_share(self, context: Context, share: str, *, force: bool = False) -> None:
+        """Delete a share that has no snapshots; `force` begins from any resting status.
+
+        Raises:
+            NotFound, Conflict: nothing has changed. OperationFailed: it is in ``error_deleting``.
+        """
+        found = self.share(context, share)
+        self._driver(found.pool)
+        accept = partial(share_story.accept_delete, site=self.site, context=context, share=found, force=force)
+        self._start(accept, found.id)
+
+    def extend_share(self, context: Context, share: str, new_size: int) -> Share:
+        """Grow a share to `new_size` GiB; the growth is reserved first.
+
+        Raises:
+            as :meth:`create_share`; on OperationFailed the share is in ``extending_error``.
+        """
+        return self._resize(context, share, new_size, grow=True)
+
+    def shrink_share(self, context: Context, share: str, new_size: int) -> Share:
+        """Shrink a share to `new_size` GiB; quota is freed when it is done.
+
+        Raises:
+            as :meth:`create_share`; on OperationFailed the share is in ``shrinking_error``.
+        """
+        return self._resize(context, share, new_size, grow=False)
+
+    # --- snapshots
+
+    def create_snapshot(
+        self, context: Context, share: str, *, name: str | None = None, description: str | None = None
+    ) -> Snapshot:
+        """Take a snapshot of a share.
+
+        Raises:
+            NotFound, NotSupported, Conflict, QuotaExceeded: nothing has changed.
+            OperationFailed: the snapshot is in ``error``, the share available.
+        """
+        found = self.share(context, share)
+        verbs(self._driver(found.pool), SupportsSnapshots)
+        accept = partial(
+            snapshot_story.accept_create,
+            site=self.site,
+            context=context,
+            share=found,
+            name=_checked(name),
+            description=description,
+        )
+        operation = self._start(accept, found.id)
+        return self.snapshot(context, operation.snapshot_id or "")
+
+    def snapshots(self, context: Context, share: str | None = None, *, all_projects: bool = False) -> list[Snapshot]:
+        """List the project's snapshots, or a share's, oldest first."""
+        share_id = self.share(context, share).id if share else None
+        with self.site.store.read() as tx:
+            return snapshots.listed(tx, None if all_projects else context.project_id, share_id)
+
+    def snapshot(self, context: Context, snapshot: str) -> Snapshot:
+        """Find a snapshot by id or name.
+
+        Raises:
+            NotFound: there is none in the project. Ambiguous: several carry the name.
+        """
+        with self.site.store.read() as tx:
+            return snapshots.find(tx, snapshot, context.project_id)
+
+    def delete_snapshot(self, context: Context, snapshot: str, *, force: bool = False) -> None:
+        """Delete a snapshot; `force` begins from any resting status.
+
+        Raises:
+            NotFound, Conflict: nothing has changed. OperationFailed: it is in ``error_deleting``.
+        """
+        found = self.snapshot(context, snapshot)
+        with self.site.store.read() as tx:
+            pool = shares.get(tx, found.share_id).pool
+        verbs(self._driver(pool), SupportsSnapshots)
+        accept = partial(snapshot_story.accept_delete, site=self.site, context=context, snapshot=found, force=force)
+        self._start(accept, found.share_id)
+
+    # --- revert
+
+    def check_revert(self, context: Context, snapshot: str) -> RevertPreview:
+        """Say whether a revert to `snapshot` would be refused now, and what it would throw away. Changes nothing.
+
+        Raises:
+            NotFound, NotSupported, Conflict, Blocked, QuotaExceeded: what :meth:`revert_to_snapshot` would raise.
+        """
+        found = self.snapshot(context, snapshot)
+        with self.site.store.read() as tx:
+            share = shares.get(tx, found.share_id)
+            revert_story.check(tx, share, found)
+        self._driver(share.pool)
+        return revert_story.ask(self.site, share, found)
+
+    def revert_to_snapshot(self, context: Context, snapshot: str) -> Share:
+        """Turn the snapshot's share back to it, in place. It has to be the share's most recent one.
+
+        Raises:
+            NotFound, NotSupported, Conflict, Blocked, QuotaExceeded: nothing has changed.
+            OperationFailed: the share is in ``reverting_error``, no snapshot is lost; `recover` brings it back.
+        """
+        found = self.snapshot(context, snapshot)
+        with self.site.store.read() as tx:
+            share = shares.get(tx, found.share_id)
+            revert_story.check(tx, share, found)
+        self._driver(share.pool)
+        accept = partial(revert_story.accept, site=self.site, context=context, snapshot=found)
+        self._start(accept, share.id, ask=lambda: revert_story.ask(self.site, share, found))
+        return self.share(context, share.id)
+
+    def recover(self, share_id: str | None = None) -> list[recovery.Recovered]:
+        """Finish or put back every interrupted operation of this host, then bring every share online."""
+        return recovery.recover(self.site, share_id)
+
+    def interrupted(self) -> list[Operation]:
+        """List the operations of this host whose process is gone: `recover` has work."""
+        return recovery.interrupted(self.site)
+
+    def set_share_status(self, context: Context, share: str, status: Status) -> Share:
+        """Set a share's status by hand: a resting one, with no living owner, never out of a half-way revert.
+
+        Raises:
+            InvalidInput, NotFound, Conflict: nothing has changed.
+        """
+        found = self.share(context, share)
+        set_status.of_share(self.site, found, status)
+        return self.share(context, found.id)
+
+    def set_snapshot_status(self, context: Context, snapshot: str, status: Status) -> Snapshot:
+        """Set a snapshot's status by hand; as :meth:`set_share_status`."""
+        found = self.snapshot(context, snapshot)
+        set_status.of_snapshot(self.site, found, status)
+        return self.snapshot(context, found.id)
+
+    # --- access rules
+
+    def access_rules(self, context: Context, share: str) -> list[AccessRule]:
+        """List a share's access rules."""
+        found = self.share(context, share)
+        with self.site.store.read() as tx:
+            return access.listed(tx, found.id)
+
+    def allow_access(
+        self, context: Context, share: str, access_to: str, level: AccessLevel = AccessLevel.RW
+    ) -> AccessRule:
+        """Let an IP address or network mount the share.
+
+        Raises:
+            InvalidInput, NotFound, NotSupported, Conflict: nothing has changed. OperationFailed: the rule is in error.
+        """
+        found = self.share(context, share)
+        verbs(self._driver(found.pool), SupportsAccessRules)
+        accept = partial(
+            access_story.accept_allow, site=self.site, context=context, share=found, access_to=access_to, level=level
+        )
+        operation = self._start(accept, found.id)
+        with self.site.store.read() as tx:
+            return access.find(tx, found.id, operation.rule_id or "")
+
+    def deny_access(self, context: Context, share: str, rule: str) -> None:
+        """Take a rule (named by id or address) away; as :meth:`allow_access`."""
+        found = self.share(context, share)
+        verbs(self._driver(found.pool), SupportsAccessRules)
+        with self.site.store.read() as tx:
+            stored = access.find(tx, found.id, rule)
+        accept = partial(access_story.accept_deny, site=self.site, context=context, share=found, rule=stored)
+        self._start(accept, found.id)
+
+    # --- share types, quotas, messages, pools
+
+    def create_type(
+        self, name: str, extra_specs: Mapping[str, str], *, description: str | None = None, is_public: bool = True
+    ) -> ShareType:
+        """Make a share type. ``driver_handles_share_servers`` has to be there, and false."""
+        made = ShareType(
+            id=new_id(),
+            name=_checked(name) or "",
+            description=description,
+            is_public=is_public,
+            extra_specs=share_types.checked(extra_specs),
+            created_at=self.site.now(),
+        )
+        with self.site.store.write() as tx:
+            stored_types.add(tx, made)
+        return made
+
+    def types(self) -> list[ShareType]:
+        """List the share types by name."""
+        with self.site.store.read() as tx:
+            return stored_types.listed(tx)
+
+    def type(self, share_type: str) -> ShareType:
+        """Find a share type by id or name."""
+        with self.site.store.read() as tx:
+            return stored_types.find(tx, share_type)
+
+    def set_type_specs(self, share_type: str, specs: Mapping[str, str]) -> ShareType:
+        """Set extra specs of a type; shares that exist keep what they copied."""
+        with self.site.store.write() as tx:
+            found = stored_types.find(tx, share_type)
+            share_types.checked({**found.extra_specs, **specs})
+            stored_types.set_specs(tx, found.id, dict(specs))
+        return self.type(found.id)
+
+    def unset_type_specs(self, share_type: str, keys: list[str]) -> ShareType:
+        """Remove extra specs of a type; a required one cannot be."""
+        with self.site.store.write() as tx:
+            found = stored_types.find(tx, share_type)
+            share_types.checked({key: value for key, value in found.extra_specs.items() if key not in keys})
+            stored_types.unset_specs(tx, found.id, keys)
+        return self.type(found.id)
+
+    def delete_type(self, share_type: str) -> None:
+        """Delete a share type that no share has."""
+        with self.site.store.write() as tx:
+            stored_types.remove(tx, stored_types.find(tx, share_type).id)
+
+    def quotas(self, project_id: str) -> dict[str, QuotaUse]:
+        """Answer limit, use and reservations of a project."""
+        with self.site.store.read() as tx:
+            return quota.usage(tx, project_id)
+
+    def set_quota(self, project_id: str | None, resource: str, limit: int) -> None:
+        """Set a project's limit of one resource (None: the default of all projects); -1 is no limit."""
+        quota.checked_resource(resource)
+        if not -1 <= limit < 2**31:
+            raise InvalidInput(f"a limit is a number from 0, or -1 for none, not {limit}")
+        with self.site.store.write() as tx:
+            quotas.set_limit(tx, _checked(project_id) or quotas.DEFAULTS, resource, limit)
+
+    def reset_quotas(self, project_id: str) -> None:
+        """Put all of a project's limits back to the defaults."""
+        with self.site.store.write() as tx:
+            quotas.unset_limits(tx, project_id)
+
+    def messages(self, context: Context) -> list[Message]:
+        """List the project's user messages, newest first."""
+        with self.site.store.read() as tx:
+            return messages.listed(tx, context.project_id, self.site.now())
+
+    def delete_message(self, context: Context, message_id: str) -> None:
+        """Delete one of the project's messages."""
+        with self.site.store.write() as tx:
+            messages.remove(tx, message_id, context.project_id)
+
+    def pools(self) -> list[tuple[PoolId, dict[str, Any]]]:
+        """Report every pool of every backend, in the words of Manila's scheduler.
+
+        Raises:
+            BackendError, DriverRefused: a backend cannot be reached or opened; says which.
+        """
+        return [report for name in self.site.backends for report in self._pools_of(name)]
+
+    # --- how
+
+    def _start(
+        self,
+        accept: Callable[[Connection], Operation],
+        *share_ids: str,
+        ask: Callable[[], object] | None = None,
+    ) -> Operation:
+        held = self.site.locks.hold(*share_ids)
+        try:
+            if ask:
+                ask()
+            with self.site.store.write() as tx:
+                operation = accept(tx)
+        except BaseException:
+            held.release()
+            raise
+        self._dispatch(Accepted(self.site, operation, held, self._progress))
+        return operation
+
+    def _driver(self, pool: PoolId) -> ShareDriver:
+        if pool.host != self.site.host:
+            raise NotSupported(f"pool {pool} belongs to host {pool.host}; this is {self.site.host}: run it there")
+        return self.site.driver(pool.backend)
+
+    def _resize(self, context: Context, share: str, new_size: int, *, grow: bool) -> Share:
+        _check_size(new_size)
+        found = self.share(context, share)
+        if (new_size > found.size) is not grow:
+            want = "larger" if grow else "smaller"
+            raise InvalidInput(f"share {found.id} has {found.size} GiB; the new size has to be {want}, not {new_size}")
+        verbs(self._driver(found.pool), SupportsExtend if grow else SupportsShrink)
+        accept = partial(share_story.accept_resize, site=self.site, context=context, share=found, new_size=new_size)
+        self._start(accept, found.id)
+        return self.share(context, found.id)
+
+    def _type_of(self, context: Context, share_type: str | None, source: Snapshot | None) -> ShareType:
+        if share_type is None and source:
+            with self.site.store.read() as tx:
+                return stored_types.get(tx, shares.get(tx, source.share_id).share_type_id)
+        if named := share_type or self._default_type:
+            return self.type(named)
+        raise InvalidInput("a share needs a share type: name one, or set default_share_type (see `revertkit type`)")
+
+    def _pool_for(
+        self, context: Context, named: str | None, wanted: ShareType, source: Snapshot | None, size: int
+    ) -> PoolId:
+        candidates = self.pools()
+        if source and not named:
+            with self.site.store.read() as tx:
+                named = str(shares.get(tx, source.share_id).pool)
+        if named:
+            candidates = [(pool, report) for pool, report in candidates if named in (str(pool), pool.backend)]
+            if not candidates:
+                raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
+        return scheduler.place(candidates, wanted.extra_specs, size)
+
+    def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
+        driver, name = self.site.driver(backend), self.site.backends[backend].driver
+        return [
+            (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
+        ]
+
+
+def _check_size(size: int) -> None:
+    if not 1 <= size <= MAX_SIZE:
+        raise InvalidInput(f"a size is a number of GiB from 1 to {MAX_SIZE}, not {size}")
+
+
+def _checked(name: str | None) -> str | None:
+    try:
+        return None if name is None else checked_name(name)
+    except ValueError as wrong:
+        raise InvalidInput(str(wrong)) from None

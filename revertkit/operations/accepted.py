@@ -1,0 +1,60 @@
+"""An operation that was accepted and waits to run: it holds its locks until it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from revertkit.locks import Held
+from revertkit.models import Operation
+from revertkit.operations import STORIES, load_case
+from revertkit.operations.site import Site
+from revertkit.system import run as system
+
+Progress = Callable[[Operation, float, str], None]
+"""Told the operation, the percent of the whole call (it only grows, and ends at 100), and the step under way."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted operation; whoever dispatches it calls :meth:`run` once, in any thread of this process."""
+
+    site: Site
+    operation: Operation
+    held: Held
+    progress: Progress | None = None
+
+    def run(self) -> None:
+        """Run it to its end and let the locks go.
+
+        Raises:
+            OperationFailed, StoreError: as its story says.
+        """
+        with self.held, system.operation(self.operation.id), _reported(self.operation, self.progress):
+            STORIES[self.operation.kind].run(load_case(self.site, self.operation))
+
+
+Dispatch = Callable[[Accepted], None]
+
+
+def here(accepted: Accepted) -> None:
+    """Run an accepted operation in the thread that asked for it."""
+    accepted.run()
+
+
+@contextmanager
+def _reported(operation: Operation, progress: Progress | None) -> Iterator[None]:
+    if progress is None:
+        yield
+        return
+    highest = 0.0
+
+    def watch(event: system.StepEvent) -> None:
+        nonlocal highest
+        highest = max(highest, min(event.percent or 0.0, 99.0))
+        progress(operation, highest, event.name)
+
+    with system.watching(watch):
+        yield
+    progress(operation, 100.0, "done")

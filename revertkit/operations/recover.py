@@ -1,0 +1,114 @@
+"""After a crash: finish each interrupted operation of this host or put it back, and bring every share online.
+
+An operation is interrupted when its share's lock can be had at once: a living owner, paused or slow, keeps it. Never by
+time-out or heartbeat. Children of a dead owner (each carries REVERTKIT_OPERATION) are waited for first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from revertkit.errors import OperationFailed
+from revertkit.locks import Busy
+from revertkit.models import Operation, Outcome, Share
+from revertkit.operations import STORIES, load_case, lock_ids
+from revertkit.operations.site import Site
+from revertkit.operations.story import spoken
+from revertkit.status import Status
+from revertkit.store import operations, shares
+from revertkit.system import processes
+from revertkit.system.run import operation as operation_of_children
+
+log = structlog.get_logger(__name__)
+CHILDREN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What became of one operation or share. `at_rest` is whether nothing is left to mend."""
+
+    share_id: str
+    what: str
+    found: str
+    at_rest: bool
+
+
+def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
+    """Recover every interrupted operation of this host (or of one share), then bring shares online."""
+    with site.store.read() as tx:
+        interrupted = operations.unfinished(tx, site.host, share_id)
+    told = [_held(site, operation) for operation in interrupted]
+    done = {recovered.share_id for recovered in told}
+    with site.store.read() as tx:
+        broken = shares.on_host(tx, site.host, {Status.REVERTING_ERROR})
+        resting = shares.on_host(tx, site.host, {Status.AVAILABLE})
+        last = {share.id: operations.last_revert(tx, share.id) for share in broken}
+    told += [_held(site, op) for share in broken if _wanted(share, share_id, done) and (op := last[share.id])]
+    told += [problem for share in resting if _wanted(share, share_id, done) and (problem := _ensure(site, share))]
+    return told
+
+
+def interrupted(site: Site) -> list[Operation]:
+    """List the operations of this host that no living process works on."""
+    with site.store.read() as tx:
+        return [operation for operation in operations.unfinished(tx, site.host) if _ownerless(site, operation)]
+
+
+def _ownerless(site: Site, operation: Operation) -> bool:
+    try:
+        site.locks.hold(*lock_ids(site, operation)).release()
+    except Busy:
+        return False
+    return True
+
+
+def _wanted(share: Share, share_id: str | None, done: set[str]) -> bool:
+    return share_id in (None, share.id) and share.id not in done
+
+
+def _held(site: Site, operation: Operation) -> Recovered:
+    """Recover one operation under its locks, unless its owner lives."""
+    try:
+        with site.locks.hold(*lock_ids(site, operation)):
+            return _asked_again(site, operation)
+    except Busy:
+        return _told(operation, "under way: its process is alive", at_rest=True)
+    except OperationFailed as failure:
+        return _told(operation, str(failure), at_rest=False)
+    except Exception as failure:
+        log.error("recovery failed", operation=operation.id, exc_info=failure)
+        return _told(operation, f"it cannot be recovered now: {failure}", at_rest=False)
+
+
+def _asked_again(site: Site, operation: Operation) -> Recovered:
+    """Look again under the locks: the owner may have ended it between our look and its end."""
+    with site.store.read() as tx:
+        now = operations.get(tx, operation.id)
+    if now.finished_at != operation.finished_at:
+        return _told(operation, f"{now.outcome}: {now.found}", at_rest=now.outcome is not Outcome.FAILED)
+    if left := processes.wait_for_end(processes.of_operation(operation.id), CHILDREN_SECONDS):
+        return _told(operation, f"left alone: its processes {left} still run; try again later", at_rest=False)
+    with operation_of_children(operation.id):
+        STORIES[operation.kind].recover(load_case(site, now))
+    with site.store.read() as tx:
+        now = operations.get(tx, operation.id)
+    return _told(operation, f"{now.outcome}: {now.found}", at_rest=now.outcome is not Outcome.FAILED)
+
+
+def _told(operation: Operation, found: str, *, at_rest: bool) -> Recovered:
+    return Recovered(operation.share_id, spoken(operation.kind), found, at_rest)
+
+
+def _ensure(site: Site, share: Share) -> Recovered | None:
+    """Bring an available share online; answer only what went wrong."""
+    try:
+        with site.locks.hold(share.id):
+            site.driver(share.pool.backend).ensure_share(share.replica)
+    except Busy:
+        return None
+    except Exception as failure:
+        log.error("share cannot be brought online", share=share.id, exc_info=failure)
+        return Recovered(share.id, "bringing it online", str(failure), at_rest=False)
+    return None

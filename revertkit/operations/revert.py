@@ -1,0 +1,170 @@
+"""Turning a share back, in place, to its most recent snapshot.
+
+The rules are in :func:`check` (asked twice: before the backend is looked at, and in the accept's transaction); the run
+is :class:`RevertToSnapshot`. "reverting" and "restoring", the conflicts, and what a failure leaves are the
+specification's; the order of the run, and recovery by asking the backend, are design.md's.
+"""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import Connection
+
+from revertkit import quota
+from revertkit.capabilities import verbs
+from revertkit.driver import SupportsRevert
+from revertkit.errors import BackendError, Conflict, NotSupported
+from revertkit.models import (
+    Context,
+    Operation,
+    OperationKind,
+    Outcome,
+    Reverted,
+    RevertPreview,
+    RevertState,
+    Share,
+    Snapshot,
+)
+from revertkit.operations.share import operation_for
+from revertkit.operations.site import Site
+from revertkit.operations.story import Case, Story, Work, begin, check_in
+from revertkit.status import TRANSITIONS, RuleState
+from revertkit.store import access, operations, shares, snapshots
+
+log = structlog.get_logger(__name__)
+
+
+def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
+    """See whether the rules allow a revert of `share` to `snapshot`.
+
+    Raises:
+        NotSupported: the share was made without ``revert_to_snapshot_support``.
+        Conflict: a status, a rule that is not settled, or it is not the most recent snapshot; the latest is named.
+        QuotaExceeded: the size that comes back is over quota.
+    """
+    rules = TRANSITIONS[OperationKind.REVERT_TO_SNAPSHOT]
+    assert rules.share is not None
+    assert rules.snapshot is not None
+    if not share.revert_to_snapshot_support:
+        raise NotSupported(
+            f"share {share.id} was made without revert_to_snapshot_support: its share type did not say so then"
+        )
+    check_in(share.status, rules.share.before, f"share {share.id}")
+    check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
+    latest = snapshots.latest(tx, share.id)
+    if latest.id != snapshot.id:
+        raise Conflict(
+            f"snapshot {snapshot.id} is not the most recent one of share {share.id}: that is {latest.id} "
+            f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
+            "revert to that one, or delete it first"
+        )
+    if unsettled := [rule for rule in access.listed(tx, share.id) if rule.state is not RuleState.ACTIVE]:
+        said = ", ".join(f"{rule.access_to} is {rule.state}" for rule in unsettled)
+        raise Conflict(f"share {share.id} has access rules that are not active: {said}")
+    growth = snapshot.size - share.size
+    quota.check(tx, share.project_id, snapshot.size if growth > 0 else None, gigabytes=growth)
+
+
+def ask(site: Site, share: Share, snapshot: Snapshot) -> RevertPreview:
+    """Ask the backend whether it would, and what would be thrown away. Changes nothing.
+
+    Raises:
+        Blocked: with every blocker.
+        NotSupported: the backend cannot revert.
+    """
+    with site.store.read() as tx:
+        instance = snapshots.instance(tx, snapshot.id, share)
+    return verbs(site.driver(share.pool.backend), SupportsRevert).check_revert(instance)
+
+
+def accept(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> Operation:
+    """Begin a revert: check every rule again, reserve a growth, move both statuses.
+
+    Raises:
+        as :func:`check`; nothing has changed.
+    """
+    shares.hold(tx, snapshot.share_id)
+    share, snapshot = shares.get(tx, snapshot.share_id), snapshots.get(tx, snapshot.id)
+    check(tx, share, snapshot)
+    operation = operation_for(OperationKind.REVERT_TO_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
+    begin(tx, operation, share, snapshot)
+    if snapshot.size > share.size:
+        operations.reserve(tx, operation, {"gigabytes": snapshot.size - share.size})
+    return operation
+
+
+class RevertToSnapshot(Story):
+    """The one hard thing."""
+
+    kind = OperationKind.REVERT_TO_SNAPSHOT
+    comes_online = True
+    tells = True
+
+    def work(self, case: Case) -> Work:
+        """Revert, and see that it was: what a driver answers, raises or leaves in a crash is asked of the backend.
+
+        Raises:
+            BackendError: it was not; says what the backend holds.
+        """
+        reverted = self._reverted(case)
+        state = _state(case)
+        if state in (RevertState.UNCHANGED, RevertState.HALFWAY):
+            raise BackendError(f"the driver answered success, but the backend says that the share is {state}")
+        unseen = " (unverified: its driver cannot look)" if state is RevertState.UNKNOWN else ""
+        return Work(reverted.share, reverted.snapshot, _as_it_was(case) + unseen)
+
+    def _reverted(self, case: Case) -> Reverted:
+        driver = verbs(case.driver, SupportsRevert)
+        try:
+            return driver.revert_to_snapshot(case.target)
+        except Exception as failure:
+            state = _state(case)
+            if state not in (RevertState.HALFWAY, RevertState.REVERTED):
+                raise
+            log.warning("revert is finished after a failure", state=state.value, failure=str(failure))
+            return driver.revert_to_snapshot(case.target)
+
+    def recover(self, case: Case) -> None:
+        """Ask the backend: unchanged is put back, half-way and reverted are finished, unknown stays an error.
+
+        Raises:
+            OperationFailed, StoreError: as :meth:`run`.
+        """
+        if case.operation.recorded:
+            self.conclude(case, _as_it_was(case))
+            return
+        state = _state(case)
+        if state is RevertState.UNCHANGED:
+            self.finish(case, Outcome.UNCHANGED, "nothing was changed", self.online(case))
+        elif state is RevertState.UNKNOWN:
+            self.fail(case, BackendError("the backend cannot say how far the revert came"))
+        else:
+            self.run(case)
+
+    def fail(self, case: Case, failure: Exception) -> None:
+        """Leave ``reverting_error`` with what was found; a share with its old data is online again."""
+        with case.site.store.read() as tx:
+            recorded = operations.get(tx, case.operation.id).recorded
+        if recorded:
+            found = f"the share is reverted, but cannot be brought online: {failure}"
+        else:
+            found = self._found(case, failure)
+        super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
+
+    def _found(self, case: Case, failure: Exception) -> str:
+        try:
+            state = _state(case)
+            if state is RevertState.UNCHANGED:
+                self.online(case)
+                return f"{failure}; the share is online with its old data, nothing was lost"
+        except Exception as second:  # noqa: BLE001 - both are told
+            return f"{failure}; then, looking at what was left: {second}"
+        return f"{failure}; the share is {state} and offline, no snapshot was lost"
+
+
+def _state(case: Case) -> RevertState:
+    return verbs(case.driver, SupportsRevert).revert_state(case.target)
+
+
+def _as_it_was(case: Case) -> str:
+    return f"share {case.share.id} is as it was in snapshot {case.target.snapshot_id}"

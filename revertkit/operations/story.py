@@ -1,0 +1,250 @@
+"""How every operation runs: the driver's work, then the outcome on record, then online, then the statuses.
+
+The accept (in the file of each operation) has put the operation on record and moved the statuses to "during". Whoever
+runs or recovers it holds the share's lock. Because a share comes online only after the outcome is on record, recovery
+can always tell a finished operation from an unfinished one (contract.md, "What the trial taught", 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import structlog
+from sqlalchemy import Connection, Table
+
+from revertkit.driver import ShareDriver
+from revertkit.errors import Conflict, OperationFailed
+from revertkit.models import (
+    ExportLocation,
+    Message,
+    MessageLevel,
+    Operation,
+    OperationKind,
+    Outcome,
+    Replica,
+    Share,
+    Snapshot,
+    SnapshotInstance,
+    Stored,
+    new_id,
+)
+from revertkit.operations.site import Site
+from revertkit.status import RESTING, TRANSITIONS, Status, Transition
+from revertkit.store import messages, move, operations, shares, snapshots
+from revertkit.store.tables import instances, replicas
+
+log = structlog.get_logger(__name__)
+MESSAGE_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation with all that it is about, as it was on record when it began to run."""
+
+    site: Site
+    operation: Operation
+    share: Share
+    snapshot: SnapshotInstance | None
+
+    @property
+    def replica(self) -> Replica:
+        """What the driver sees of the share."""
+        return self.share.replica
+
+    @property
+    def driver(self) -> ShareDriver:
+        """The driver of the share's backend."""
+        return self.site.driver(self.share.pool.backend)
+
+    @property
+    def target(self) -> SnapshotInstance:
+        """The snapshot, of an operation that has one."""
+        assert self.snapshot is not None, self.operation.kind
+        return self.snapshot
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a driver's verb left behind: the share and snapshot as they are stored now, and a word for people."""
+
+    share: Stored | None = None
+    snapshot: Stored | None = None
+    said: str = "done"
+
+
+class Story:
+    """One kind of operation. A subclass says what its work is; the order of things is the same for all."""
+
+    kind: ClassVar[OperationKind]
+    comes_online: ClassVar[bool] = False
+    """Whether the share is brought online, or its exports anew, after the outcome is on record."""
+    tells: ClassVar[bool] = False
+    """Whether the user is told of success too, not only of failure."""
+
+    def work(self, case: Case) -> Work:
+        """Call the driver. Repeating it after a crash is safe."""
+        raise NotImplementedError
+
+    def record(self, tx: Connection, case: Case, work: Work) -> None:
+        """Put what the backend holds now on record."""
+        if work.share:
+            shares.set_stored(tx, case.share, work.share)
+        if work.snapshot:
+            snapshots.set_backend_id(tx, case.target.id, work.snapshot.backend_id)
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Move the statuses from "during" to where this outcome leaves them."""
+        transitions = TRANSITIONS[self.kind]
+        if transitions.snapshot and case.snapshot:
+            _close(tx, case, instances, case.snapshot.id, transitions.snapshot, outcome)
+        if transitions.share:
+            _close(tx, case, replicas, case.replica.id, transitions.share, outcome)
+
+    def run(self, case: Case) -> None:
+        """Run the operation to its end.
+
+        Raises:
+            OperationFailed: it failed; statuses are at rest and say so, and a user message does too.
+            StoreError: the outcome could not be put on record; `recover` will find the operation.
+        """
+        try:
+            work = self.work(case)
+            self._record(case, work)
+        except Exception as failure:
+            self.fail(case, failure)
+            raise _failed(case, failure) from failure
+        self.conclude(case, work.said)
+
+    def conclude(self, case: Case, said: str) -> None:
+        """Bring the share online where that belongs to it, and end the operation as done.
+
+        Raises:
+            OperationFailed: it could not be brought online; as :meth:`run`.
+        """
+        try:
+            locations = self.online(case) if self.comes_online else None
+        except Exception as failure:
+            self.fail(case, failure)
+            raise _failed(case, failure) from failure
+        self.finish(case, Outcome.DONE, said, locations)
+
+    def recover(self, case: Case) -> None:
+        """Finish what a dead process began: what is on record is concluded, any other verb called again.
+
+        Raises:
+            OperationFailed, StoreError: as :meth:`run`.
+        """
+        if case.operation.recorded:
+            self.conclude(case, "done")
+        else:
+            self.run(case)
+
+    def fail(self, case: Case, failure: Exception) -> None:
+        """End the operation as failed, with what was found."""
+        log.error("operation failed", operation=case.operation.id, kind=self.kind, exc_info=failure)
+        self.finish(case, Outcome.FAILED, str(failure))
+
+    def online(self, case: Case) -> list[ExportLocation]:
+        """Bring the share online as it is on record now."""
+        with case.site.store.read() as tx:
+            share = shares.get(tx, case.share.id)
+        return case.driver.ensure_share(share.replica)
+
+    def finish(self, case: Case, outcome: Outcome, said: str, locations: list[ExportLocation] | None = None) -> None:
+        """End the operation in one transaction: statuses, exports, user message, reservations."""
+        at = case.site.now()
+        with case.site.store.write() as tx:
+            if locations is not None:
+                shares.set_locations(tx, case.replica.id, locations)
+            self.close(tx, case, outcome)
+            operations.finish(tx, case.operation.id, outcome, said, at)
+            if outcome is Outcome.FAILED or self.tells:
+                messages.add(tx, self._message(case, outcome, said))
+        log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
+
+    def _record(self, case: Case, work: Work) -> None:
+        with case.site.store.write() as tx:
+            self.record(tx, case, work)
+            operations.set_recorded(tx, case.operation.id)
+
+    def _message(self, case: Case, outcome: Outcome, said: str) -> Message:
+        at = case.site.now()
+        return Message(
+            id=new_id(),
+            project_id=case.operation.project_id,
+            request_id=case.operation.request_id,
+            action=self.kind,
+            level=MessageLevel.ERROR if outcome is Outcome.FAILED else MessageLevel.INFO,
+            resource_type="SHARE",
+            resource_id=case.share.id,
+            text=f"{spoken(self.kind)}: {said}",
+            created_at=at,
+            expires_at=at + timedelta(days=MESSAGE_DAYS),
+        )
+
+
+def _failed(case: Case, failure: Exception) -> OperationFailed:
+    return OperationFailed(f"{spoken(case.operation.kind)} failed (share {case.share.id}): {failure}")
+
+
+def begin(
+    tx: Connection,
+    operation: Operation,
+    share: Share,
+    snapshot: Snapshot | None = None,
+    *,
+    at_rest: bool = False,
+) -> None:
+    """Move the statuses to "during" and put the operation on record; part of the accept's transaction.
+
+    `at_rest` lets it begin from any resting status (a forced delete).
+
+    Raises:
+        Conflict: another operation of the share is on record as under way, or a status is not one to begin from.
+    """
+    if others := operations.unfinished(tx, share_id=share.id):
+        raise Conflict(_in_the_way(share, others[0]))
+    transitions = TRANSITIONS[operation.kind]
+    if transitions.share_in:
+        allowed = transitions.share_in | (RESTING - {Status.REVERTING_ERROR} if at_rest else frozenset())
+        check_in(share.status, allowed, f"share {share.id}")
+    if transitions.share and not transitions.share.born:
+        before = RESTING if at_rest else transitions.share.before
+        check_in(share.status, before, f"share {share.id}")
+        move(tx, replicas, share.replica.id, before, transitions.share.during, operation.created_at)
+    if transitions.snapshot and not transitions.snapshot.born and snapshot:
+        before = RESTING if at_rest else transitions.snapshot.before
+        check_in(snapshot.status, before, f"snapshot {snapshot.id}")
+        move(tx, instances, snapshot.instance_id, before, transitions.snapshot.during, operation.created_at)
+    operations.add(tx, operation)
+
+
+def check_in(found: Status, allowed: Collection[Status], what: str) -> None:
+    """Raise a Conflict that names the status found, unless it is one of `allowed`."""
+    if found not in allowed:
+        mend = "; run `revertkit recover`" if found is Status.REVERTING_ERROR else ""
+        raise Conflict(f"{what} is {found}, and has to be {' or '.join(sorted(allowed))}{mend}")
+
+
+def _in_the_way(share: Share, other: Operation) -> str:
+    since = f"{other.created_at:%Y-%m-%d %H:%M:%S} UTC on {other.host}"
+    return (
+        f"share {share.id} is {share.status}: its {spoken(other.kind)} has been under way since {since}; "
+        "if its process is gone, run `revertkit recover`"
+    )
+
+
+def _close(tx: Connection, case: Case, table: Table, row_id: str, rule: Transition, outcome: Outcome) -> None:
+    """Move one row from "during" (or from what an earlier, failed end left) to where `outcome` leaves it."""
+    to = {Outcome.DONE: rule.done, Outcome.FAILED: rule.failed, Outcome.UNCHANGED: Status.AVAILABLE}[outcome]
+    if to is not None:
+        before = {rule.during, *({rule.failed} if rule.failed else ())}
+        move(tx, table, row_id, before, to, case.site.now())
+
+
+def spoken(kind: OperationKind) -> str:
+    """Say an operation's kind as a person would."""
+    return kind.replace("_", " ")
