@@ -23,7 +23,7 @@ from revertkit.driver import (
     SupportsShrink,
     SupportsSnapshots,
 )
-from revertkit.errors import InvalidInput, NotSupported
+from revertkit.errors import InvalidInput, NotSupported, RevertkitError
 from revertkit.locks import Locks
 from revertkit.models import (
     MAX_SIZE,
@@ -382,13 +382,19 @@ class ShareManager:
         with self.site.store.write() as tx:
             messages.remove(tx, message_id, context.project_id)
 
-    def pools(self) -> list[tuple[PoolId, dict[str, Any]]]:
-        """Report every pool of every backend, in the words of Manila's scheduler.
+    def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
+        """Report every pool of these backends (of all), in the words of Manila's scheduler.
 
-        Raises:
-            BackendError, DriverRefused: a backend cannot be reached or opened; says which.
+        The second answer says, by backend, why one could not be asked.
         """
-        return [report for name in self.site.backends for report in self._pools_of(name)]
+        reports: list[tuple[PoolId, dict[str, Any]]] = []
+        silent: dict[str, str] = {}
+        for backend in backends or self.site.backends:
+            try:
+                reports += self._pools_of(backend)
+            except RevertkitError as failure:
+                silent[backend] = str(failure)
+        return reports, silent
 
     # --- how
 
@@ -437,15 +443,15 @@ class ShareManager:
     def _pool_for(
         self, context: Context, named: str | None, wanted: ShareType, source: Snapshot | None, size: int
     ) -> PoolId:
-        candidates = self.pools()
         if source and not named:
             with self.site.store.read() as tx:
                 named = str(shares.get(tx, source.share_id).pool)
-        if named:
-            candidates = [(pool, report) for pool, report in candidates if named in (str(pool), pool.backend)]
-            if not candidates:
-                raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
-        return scheduler.place(candidates, wanted.extra_specs, size)
+        backends = [name for name in self.site.backends if named is None or name == _backend_of(named)]
+        if not backends:
+            raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
+        reports, silent = self.pools(*backends)
+        candidates = [(pool, report) for pool, report in reports if named in (None, str(pool), pool.backend)]
+        return scheduler.place(candidates, wanted.extra_specs, size, silent)
 
     def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
         driver, name = self.site.driver(backend), self.site.backends[backend].driver
@@ -457,6 +463,11 @@ class ShareManager:
 def _check_size(size: int) -> None:
     if not 1 <= size <= MAX_SIZE:
         raise InvalidInput(f"a size is a number of GiB from 1 to {MAX_SIZE}, not {size}")
+
+
+def _backend_of(named: str) -> str:
+    """Read the backend's name out of a pool's full name, or take it as it is."""
+    return PoolId.parse(named).backend if "@" in named else named
 
 
 def _checked(name: str | None) -> str | None:

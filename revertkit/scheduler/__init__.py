@@ -15,8 +15,10 @@ from revertkit.models import PoolId
 Report = Mapping[str, Any]
 
 
-def place(pools: Sequence[tuple[PoolId, Report]], specs: Mapping[str, str], size: int) -> PoolId:
-    """Choose a pool for a share of `size` GiB.
+def place(
+    pools: Sequence[tuple[PoolId, Report]], specs: Mapping[str, str], size: int, silent: Mapping[str, str]
+) -> PoolId:
+    """Choose a pool for a share of `size` GiB; `silent` says which backends could not be asked, and why.
 
     Raises:
         NotSupported: none will do; says of each why not.
@@ -24,7 +26,10 @@ def place(pools: Sequence[tuple[PoolId, Report]], specs: Mapping[str, str], size
     refusals = {pool: why_not(report, specs, size) for pool, report in pools}
     fitting = [(report["free_capacity_gb"], pool) for pool, report in pools if not refusals[pool]]
     if not fitting:
-        said = "; ".join(f"{pool}: {why}" for pool, why in refusals.items()) or "no backend is configured"
+        said = (
+            "; ".join(f"{where}: {why}" for where, why in [*refusals.items(), *silent.items()])
+            or "no backend is configured"
+        )
         raise NotSupported(f"no pool can hold this share ({said})")
     return max(fitting)[1]
 
