@@ -77,6 +77,8 @@ class ShareManager:
             SettingsError, StoreError, LockError: with the mend; nothing else was touched.
         """
         state_dir.prepare(settings.state_dir)
+        if not settings.backends:
+            (settings.state_dir / "shares").mkdir(exist_ok=True)
         host = state_dir.host_name(settings.state_dir, settings.host)
         embedded = settings.database == "sqlite"
         store = Store.embedded(settings.state_dir) if embedded else Store(settings.database)
