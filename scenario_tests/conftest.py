@@ -140,7 +140,9 @@ def client(tmp_path: Path) -> Iterator[Any]:
     def mount(location: str) -> Path:
         target = tmp_path / f"client-{len(mounted)}"
         target.mkdir()
-        subprocess.run(["mount", "-t", "nfs4", "-o", "soft,timeo=50,actimeo=1", location, target], check=True, timeout=60)
+        subprocess.run(
+            ["mount", "-t", "nfs4", "-o", "soft,timeo=50,actimeo=1", location, target], check=True, timeout=60
+        )
         mounted.append(target)
         return target
 

@@ -33,9 +33,7 @@ def test_the_original_data_is_there_again(ground: Ground) -> None:
     assert manifest.record(ground.path(share)) == before
 
 
-def test_a_client_that_stays_mounted_reads_the_reverted_content(
-    served: Ground, client: Callable[[str], Path]
-) -> None:
+def test_a_client_that_stays_mounted_reads_the_reverted_content(served: Ground, client: Callable[[str], Path]) -> None:
     """An NFS client that is mounted and idle across the revert reads the snapshot's content, without remounting."""
     share = served.share()
     served.manager.allow_access(served.context, share.id, "127.0.0.1")
