@@ -2,10 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SECONDS_PER_TEST ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench clean
+.PHONY: help demo test test-host lint types format bench clean vm-up vm-test vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,8 +21,25 @@ $(VENV)/.dev: $(VENV)/.base
 demo: $(VENV)/.base  ## make a share of real files, wreck it, revert it, compare every byte
 	$(BIN)/revertkit demo
 
-test: $(VENV)/.dev  ## run every test that this machine can run
+test: test-host  ## run the tests of this host, then the core of the scenarios in the VM
+	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test -m core; \
+	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
+
+test-host: $(VENV)/.dev  ## run the tests that need no VM
 	$(BIN)/python -m pytest tests
+
+vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
+	vm/up
+
+vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
+	vm/test
+	$(BIN)/python -m pytest scenario_tests/power
+
+vm-ssh:  ## open a shell in the VM, as root
+	vm/ssh
+
+vm-down:  ## destroy the VM; its box stays in the cache
+	vm/down
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .

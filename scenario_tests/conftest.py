@@ -25,6 +25,7 @@ from revertkit.models import Context, Share, Snapshot
 from revertkit.settings import Settings
 from revertkit.store import shares, snapshots
 
+collect_ignore = ["power"]  # these run on the VM's host
 ROOT = Path("/srv/revertkit-scenarios")
 ADDRESS = "127.0.0.1"
 BACKENDS: dict[str, dict[str, Any]] = {
