@@ -62,7 +62,7 @@ def prepare(backend: str) -> dict[str, object]:
     files.wreck(path)
     (path / "much").write_bytes(os.urandom(150_000_000))
     os.sync()
-    _notes(backend).write_text(repr([kept, manifest.record(path)]))
+    _notes(backend).write_text(json.dumps([repr(kept), repr(manifest.record(path))]))
     return {"share": share.id}
 
 
@@ -83,7 +83,7 @@ def verify(backend: str) -> dict[str, object]:
     manager = ShareManager.open(load())
     share = manager.share(CONTEXT, backend)
     path = _path(manager, share)
-    kept, wrecked = (repr(each) for each in _read(backend))
+    kept, wrecked = json.loads(_notes(backend).read_text())
     found = repr(manifest.record(path))
     exports = subprocess.run(["exportfs", "-s"], capture_output=True, text=True, check=True, timeout=60).stdout
     state = {
@@ -116,12 +116,6 @@ def _path(manager: ShareManager, share: Share) -> Path:
 
 def _notes(backend: str) -> Path:
     return Path(f"/var/lib/revertkit/{backend}.notes")
-
-
-def _read(backend: str) -> list[object]:
-    from ast import literal_eval
-
-    return list(literal_eval(_notes(backend).read_text()))
 
 
 if __name__ == "__main__":
