@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy, deepcopy
 
 import pytest
 from driver_cases import B, C, Content, DriverCases, World, by_exception, count_points, living
@@ -17,11 +18,21 @@ from revertkit.system.run import Moment, StepEvent, watching
 class MemoryWorld(World):
     """Looks into the driver's storage where a test has to see more than a caller may."""
 
+    backend = "ram"
+
     def restarted(self) -> MemoryDriver:
-        return MemoryDriver("ram", MemoryDriver.Options())
+        return MemoryDriver(self.backend, MemoryDriver.Options())
+
+    def cloned(self) -> MemoryWorld:
+        """The same share under another backend's name."""
+        clone = copy(self)
+        clone.taken, clone.backend = dict(self.taken), new_id()
+        memory._STORAGE[clone.backend] = deepcopy(memory._STORAGE.get(self.backend, {}))
+        clone.driver = clone.restarted()
+        return clone
 
     def _held(self, share: Replica | None = None) -> memory._Share:
-        return memory._STORAGE["ram"][(share or self.share).id]
+        return memory._STORAGE[self.backend][(share or self.share).id]
 
     def put(self, content: Content) -> None:
         files = self.driver.files(self.share)
@@ -36,11 +47,11 @@ class MemoryWorld(World):
 
     def leftovers(self) -> list[str]:
         known = {snapshot.snapshot_id for snapshot in self.taken.values()}
-        held = memory._STORAGE["ram"].get(self.share.id)
+        held = memory._STORAGE[self.backend].get(self.share.id)
         return [*(set(held.snapshots) - known), *(["aside"] if held.aside is not None else [])] if held else []
 
     def online(self) -> bool:
-        return self.share.id in memory._STORAGE["ram"] and self._held().online
+        return self.share.id in memory._STORAGE[self.backend] and self._held().online
 
     def forge(self, name: str | None = None) -> None:
         held = self._held().snapshots[self.snapshot(name).snapshot_id] if name else self._held()
@@ -58,8 +69,9 @@ class TestMemoryDriver(DriverCases):
 
     def test_a_revert_has_a_half_way_and_only_calling_again_ends_it(self, worlds: Callable[[], World]) -> None:
         states = []
-        for point in range(self._revert_points(worlds())):
-            world = living(worlds())
+        model = living(worlds())
+        for point in range(self._revert_points(model)):
+            world = model.cloned()
             by_exception(lambda world=world: world.driver.revert_to_snapshot(world.snapshot("new")), point)  # type: ignore[misc]
             states.append(world.state("new"))
         assert len(states) >= 10

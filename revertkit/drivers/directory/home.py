@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.drivers.directory import tree
-from revertkit.drivers.directory.exchange import exchange, move
+from revertkit.drivers.directory.kernel import exchange, move, sync_directory, sync_file_system
 from revertkit.errors import BackendError
 from revertkit.models import new_id
 from revertkit.system.run import step
@@ -132,7 +132,8 @@ class Home:
             part.data.chmod(0o755)
         else:
             self._copy(part, source, compare=compare)
-        tree.sync_file_system(part.path)
+        with step("sync"):
+            sync_file_system(part.path)
 
     def _copy(self, part: Wrapper, source: Path, *, compare: bool) -> None:
         try:
@@ -172,7 +173,7 @@ class Home:
     def sync(self) -> None:
         """Make every rename so far outlive a power cut."""
         for directory in (self.path, self.root / OURS, self.root):
-            tree.sync_directory(directory)
+            sync_directory(directory)
 
     def sweep(self) -> None:
         """Remove what operations left behind: stale staging, unfinished copies, unfinished removals."""

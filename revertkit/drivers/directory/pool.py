@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from revertkit.capabilities import Capability
-from revertkit.drivers.directory import exchange, tree
+from revertkit.drivers.directory import kernel, tree
 from revertkit.drivers.directory.home import OURS, usable
 from revertkit.models import Lack, Pool
 from revertkit.system.run import tool
@@ -16,7 +16,7 @@ def lacks_of_host() -> list[Lack]:
     """Name the tools that are not installed; without renameat2, a revert cannot be had."""
     missing = [(name, package) for name, package in tree.TOOLS.items() if tool(name) is None]
     lacks = [Lack(why=f"there is no {name}", mend=f"install {package}") for name, package in missing]
-    if not exchange.available():
+    if not kernel.has_renameat2():
         why = "the C library has no renameat2"
         lacks.append(Lack(why=why, mend="use glibc 2.28 or later", capability=Capability.REVERT))
     return lacks
@@ -30,7 +30,7 @@ def can_exchange(root: Path) -> bool:
     """
     with usable(root):
         (root / OURS).mkdir(mode=0o700, exist_ok=True)
-        return exchange.works_in(root / OURS / "exchange")
+        return kernel.exchanges_in(root / OURS / "exchange")
 
 
 def no_exchange(root: Path) -> Lack:

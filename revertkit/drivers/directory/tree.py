@@ -1,4 +1,4 @@
-"""Whole trees: copy one with everything in it, remove one, make one durable."""
+"""Whole trees: copy one with everything in it, compare two, remove one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from revertkit.drivers.directory.exchange import move
+from revertkit.drivers.directory.kernel import move
 from revertkit.errors import BackendError
 from revertkit.system.run import run, step
 
-TOOLS = {"cp": "coreutils", "rm": "coreutils", "sync": "coreutils", "du": "coreutils", "find": "findutils"}
+TOOLS = {"cp": "coreutils", "rm": "coreutils", "du": "coreutils", "find": "findutils"}
 """The tools used here, and the package that has each."""
 PART, GONE = ".part", ".gone"
 """How the name ends of a tree that is not there yet, and of one that is there no more."""
@@ -96,24 +96,6 @@ def bytes_used(tree: Path) -> int:
     """
     said = run(["du", "--summarize", "--block-size=1", "--", tree], timeout=_AS_LONG_AS_IT_TAKES, changes=False)
     return int(said.stdout.split(maxsplit=1)[0])
-
-
-def sync_file_system(path: Path) -> None:
-    """Bring all that was written to the file system of `path` to disk.
-
-    Raises:
-        CommandFailed: the disk did not take it.
-    """
-    run(["sync", "--file-system", path], timeout=_AS_LONG_AS_IT_TAKES)
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring the names in `directory` to disk, so that a rename outlives a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def mounts_within(path: Path) -> list[Path]:

@@ -1,10 +1,12 @@
-"""Moving directories at once, and never over another: renameat2(2), which Python does not offer."""
+"""System calls that Python does not offer: renameat2(2), which exchanges directories at once; syncfs(2)."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -12,12 +14,12 @@ _AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def available() -> bool:
-    """Say whether the C library has renameat2; the file system's own word is :func:`works_in`."""
+def has_renameat2() -> bool:
+    """Say whether the C library has renameat2; the file system's own word is :func:`exchanges_in`."""
     return hasattr(_libc, "renameat2")
 
 
-def works_in(directory: Path) -> bool:
+def exchanges_in(directory: Path) -> bool:
     """Try an exchange inside `directory`: there is no way to ask. It leaves two empty directories for the next try.
 
     Raises:
@@ -59,6 +61,36 @@ def move(source: Path, target: Path) -> None:
         _move_plainly(source, target)
 
 
+def sync_file_system(path: Path) -> None:
+    """Bring all that was written to the file system of the directory `path` to disk.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    with _opened(path) as descriptor:
+        if _libc.syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the names in the directory `path` to disk, so that a rename outlives a power cut.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    with _opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _move_plainly(source: Path, target: Path) -> None:
     """Look first: in the gap after the look a plain rename can take no place but an empty directory's."""
     if os.path.lexists(target):
@@ -67,7 +99,7 @@ def _move_plainly(source: Path, target: Path) -> None:
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> None:
-    if not available():
+    if not has_renameat2():
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(source), None, str(target))
     if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags):
         number = ctypes.get_errno()
