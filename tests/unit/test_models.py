@@ -62,7 +62,9 @@ def test_a_pool_reads_back_as_it_is_written(parts: tuple[str, str, str]) -> None
     assert PoolId.parse(str(pool)) == pool
 
 
-@pytest.mark.parametrize("text", ["", "host", "host@backend", "host#pool", "@b#p", "h@#p", "h@b#", "h@b#p#q", "a@h@b#p"])
+@pytest.mark.parametrize(
+    "text", ["", "host", "host@backend", "host#pool", "@b#p", "h@#p", "h@b#", "h@b#p#q", "a@h@b#p"]
+)
 def test_what_is_no_pool_is_refused(text: str) -> None:
     """An answer that says the form it should have."""
     with pytest.raises(ValueError, match="host@backend#pool"):

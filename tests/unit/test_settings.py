@@ -83,9 +83,7 @@ def test_without_a_file_there_is_one_embedded_backend(tmp_path: Path, monkeypatc
         (5, "[backends.fast]", '[backends."fa st"]', "backends.fa st"),
     ],
 )
-def test_a_corrupt_file_is_an_error_with_line_and_key(
-    file: Path, line: int, was: str, becomes: str, said: str
-) -> None:
+def test_a_corrupt_file_is_an_error_with_line_and_key(file: Path, line: int, was: str, becomes: str, said: str) -> None:
     """Bad input: a corrupt settings file (line and key)."""
     file.write_text(FILE.replace(was, becomes))
     with pytest.raises(SettingsError) as refused:

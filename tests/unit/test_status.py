@@ -36,7 +36,9 @@ def test_an_operation_says_what_done_and_failed_are(kind: str, row: str, rule: T
     """Only a delete leaves no row when it is done; a failure always leaves one, which says so."""
     assert (rule.done is None) is kind.startswith("delete_")
     assert rule.failed is not None
-    assert rule.born is (row == "share" and kind.startswith("create_share") or (kind, row) == ("create_snapshot", "snapshot"))
+    assert rule.born is (
+        row == "share" and kind.startswith("create_share") or (kind, row) == ("create_snapshot", "snapshot")
+    )
 
 
 def test_nothing_leads_to_a_status_that_nobody_leaves() -> None:
