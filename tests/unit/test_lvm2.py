@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from revertkit.drivers.lvm import family, lvm2
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.lvm2 import Volume
-from revertkit.errors import BackendError, CommandFailed, InvalidInput
+from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import Replica, RevertState, SnapshotInstance
 
 SHARE = Replica(id="r1", share_id="s1", host="h", pool="vg0", size=1, backend_id="uuid-r1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -120,11 +121,8 @@ class LvmDriver(
     def _volume(self, share: Replica) -> Volume:
         """Make the share's volume, or find it made."""
         name = lvm2.named("share", share.id)
-        try:
-            with blocking():
-                lvm2.create(self.group, name, share.size * GIB, [lvm2.tag("share", share.id)])
-        except lvm2.Exists:
-            pass
+        with blocking(), suppress(lvm2.Exists):
+            lvm2.create(self.group, name, share.size * GIB, [lvm2.tag("share", share.id)])
         return self._at_rest(share)[1]
 
     def delete_share(self, share: Replica) -> None:

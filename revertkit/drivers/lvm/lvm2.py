@@ -217,7 +217,7 @@ def rename(volume: Volume, name: str) -> None:
 def grow(volume: Volume, size: int) -> None:
     """Make it `size` bytes large; NothingToDo is swallowed, for it means that it is."""
     try:
-        _lvm(["lvextend", "-L", f"{size}b", "--fs", "ignore", _full(volume)])
+        _lvm(["lvextend", "-L", f"{size}b", _full(volume)])
     except NothingToDo:
         return
 

@@ -53,13 +53,12 @@ class Thick:
         """Remove the snapshot, and trim its share's volume where this was what kept it large."""
         seen = self.look(snapshot.replica)
         body, room = seen.body(snapshot.id), seen.room(snapshot.id)
-        if halfway := family.halfway(seen):
-            raise Blocked(*halfway)
-        if body is None:
-            return
-        with blocking():
-            self.front.take_offline(self.front.snapshot(body))
-            lvm2.remove(body, *([room] if room else []))
+        if half := family.halfway(seen):
+            raise Blocked(*half)
+        if body is not None:
+            with blocking():
+                self.front.take_offline(self.front.snapshot(body))
+                lvm2.remove(body, *([room] if room else []))
         self._trim(seen, snapshot.replica.size, gone=body)
 
     def _trim(self, seen: Family, size: int, gone: Volume | None) -> None:
@@ -146,6 +145,8 @@ class Thick:
         origin, body = _there(seen.origin), seen.body(snapshot.id)
         if body is None:
             return
+        if not body.merging:
+            raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
         if not origin.active:
             lvm2.activate(origin)
         with step(f"merge {body.name}") as progress:
