@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from revertkit.drivers.lvm import LvmDriver, lvm2
+from revertkit.drivers.lvm import LvmDriver, lvm2, rows
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.models import AccessRule, Replica, Reverted, SnapshotInstance, Stored, new_id
 from revertkit.system.run import Moment, StepEvent, watching
 
@@ -119,12 +120,12 @@ class Bench:
         self.driver.front.take_offline(place)
         return found
 
-    def body(self, snapshot: SnapshotInstance) -> lvm2.Volume:
+    def body(self, snapshot: SnapshotInstance) -> Volume:
         found = self.driver.kind.look(self.share).body(snapshot.id)
         assert found is not None
         return found
 
-    def volume(self) -> lvm2.Volume:
+    def volume(self) -> Volume:
         found = self.driver.kind.look(self.share).origin
         assert found is not None
         return found
@@ -145,7 +146,7 @@ class Bench:
 
     @property
     def volume_name(self) -> str:
-        return lvm2.named("share", self.share.id)
+        return rows.named("share", self.share.id)
 
 
 def recorded(snapshot: SnapshotInstance, stored: Stored) -> SnapshotInstance:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from revertkit.drivers.lvm import family, lvm2
+from revertkit.drivers.lvm import family, lvm2, rows
 from revertkit.drivers.lvm.family import Family
-from revertkit.drivers.lvm.lvm2 import Volume
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import Replica, RevertState, SnapshotInstance
 
@@ -121,4 +121,4 @@ def test_the_room_is_not_asked_for_twice() -> None:
 @pytest.mark.parametrize("hostile", ["", "-y", "../x", "a b", "a/b", "@all", "x" * 65])
 def test_what_is_no_volume_s_name(hostile: str) -> None:
     with pytest.raises(InvalidInput):
-        lvm2.named("share", hostile.replace("-y", "-y "))
+        rows.named("share", hostile.replace("-y", "-y "))

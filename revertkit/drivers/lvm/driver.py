@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from revertkit import driver as contract
-from revertkit.drivers.lvm import family, filesystems, lvm2
+from revertkit.drivers.lvm import family, filesystems, lvm2, rows
 from revertkit.drivers.lvm.family import Family
-from revertkit.drivers.lvm.lvm2 import Volume
 from revertkit.drivers.lvm.online import Front
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.drivers.lvm.thick import Thick, blocking
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
@@ -108,7 +108,7 @@ class LvmDriver(
         """Copy the snapshot to a volume of its own, which knows nothing of it afterwards."""
         source = self.kind.look(snapshot.replica).body(snapshot.id)
         if source is None or source.invalid or source.merging:
-            raise BackendError(f"the snapshot {lvm2.named('snap', snapshot.id)} cannot be copied: {source}")
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} cannot be copied: {source}")
         volume = self._volume(share)
         if share.backend_id is None:
             self.front.take_offline(self.front.share(share))
@@ -120,9 +120,9 @@ class LvmDriver(
 
     def _volume(self, share: Replica) -> Volume:
         """Make the share's volume, or find it made."""
-        name = lvm2.named("share", share.id)
+        name = rows.named("share", share.id)
         with blocking(), suppress(lvm2.Exists):
-            lvm2.create(self.group, name, share.size * GIB, [lvm2.tag("share", share.id)])
+            lvm2.create(self.group, name, share.size * GIB, [rows.tag("share", share.id)])
         return self._at_rest(share)[1]
 
     def delete_share(self, share: Replica) -> None:
@@ -137,7 +137,7 @@ class LvmDriver(
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep the rooms of reverts that never began, activate, mount, export: one command where all is well."""
-        lvm2.resume_suspended(self.group, lvm2.named("share", share.id))
+        lvm2.resume_suspended(self.group, rows.named("share", share.id))
         seen, volume = self._at_rest(share)
         lvm2.remove(*family.leftovers(seen))
         if not volume.active:
@@ -201,7 +201,7 @@ class LvmDriver(
         body = seen.body(snapshot.id)
         place = self.front.snapshot(body) if body else None
         if body is None or place is None or body.invalid:
-            raise BackendError(f"the snapshot {lvm2.named('snap', snapshot.id)} cannot be mounted: {body}")
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} cannot be mounted: {body}")
         return self.front.bring_online(place, body, snapshot.rules)
 
     def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from revertkit.drivers.lvm import lvm2
-from revertkit.drivers.lvm.lvm2 import Volume
+from revertkit.drivers.lvm import rows
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.models import Blocker, Replica, RevertState, SnapshotInstance
 
 
@@ -34,11 +34,11 @@ class Family:
 
     def body(self, snapshot: str) -> Volume | None:
         """The volume that is the snapshot instance of this id."""
-        return _one(self.snapshots, lvm2.named("snap", snapshot), snapshot)
+        return _one(self.snapshots, rows.named("snap", snapshot), snapshot)
 
     def room(self, snapshot: str) -> Volume | None:
         """The room of this snapshot instance, reserved or already a snapshot."""
-        return _one(self.rooms, lvm2.named("room", snapshot), snapshot)
+        return _one(self.rooms, rows.named("room", snapshot), snapshot)
 
     @property
     def halfway(self) -> tuple[Volume, ...]:
@@ -53,7 +53,7 @@ def _one(found: Sequence[Volume], name: str, snapshot: str) -> Volume | None:
 
 def family(volumes: Sequence[Volume], replica_id: str) -> Family:
     """Pick one share's volumes out of the group's; none is ours without our tag."""
-    name = lvm2.named("share", replica_id)
+    name = rows.named("share", replica_id)
     ours = [v for v in volumes if v.tag("share") == replica_id]
     return Family(
         origin=next((v for v in ours if v.name == name and not v.origin), None),
@@ -77,9 +77,9 @@ def state(seen: Family, snapshot: SnapshotInstance) -> RevertState:
 def tags(snapshot: SnapshotInstance) -> list[str]:
     """What a snapshot's volume says of it; `taken` is its place in the order, which a volume made anew keeps."""
     return [
-        lvm2.tag("share", snapshot.replica.id),
-        lvm2.tag("snapshot", snapshot.id),
-        lvm2.tag("taken", int(snapshot.created_at.timestamp() * 1_000_000)),
+        rows.tag("share", snapshot.replica.id),
+        rows.tag("snapshot", snapshot.id),
+        rows.tag("taken", int(snapshot.created_at.timestamp() * 1_000_000)),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.drivers.lvm import filesystems
-from revertkit.drivers.lvm.lvm2 import Volume
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
 from revertkit.system import devices, mounts, nfs

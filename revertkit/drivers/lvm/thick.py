@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from revertkit.drivers.lvm import family, lvm2
+from revertkit.drivers.lvm import family, lvm2, rows
 from revertkit.drivers.lvm.family import Family
-from revertkit.drivers.lvm.lvm2 import Volume
 from revertkit.drivers.lvm.online import Front
+from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, Blocker, Replica, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
 from revertkit.system import mounts
@@ -37,7 +37,7 @@ class Thick:
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
         """Take a read-only snapshot, or find it taken."""
-        origin, name = lvm2.named("share", snapshot.replica.id), lvm2.named("snap", snapshot.id)
+        origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.id)
         with blocking(), suppress(lvm2.Exists):
             lvm2.snapshot(self.group, origin, name, self.percent, family.tags(snapshot))
         return Stored(backend_id=self._seen(snapshot).uuid, size=snapshot.size)
@@ -46,7 +46,7 @@ class Thick:
         seen = self.look(snapshot.replica)
         body = seen.body(snapshot.id)
         if body is None or body.merging or body.invalid or not body.read_only:
-            raise BackendError(f"the snapshot {lvm2.named('snap', snapshot.id)} is not there as it should be: {body}")
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} is not there as it should be: {body}")
         return body
 
     def delete(self, snapshot: SnapshotInstance) -> None:
@@ -90,7 +90,7 @@ class Thick:
 
     def revert(self, snapshot: SnapshotInstance) -> Reverted:
         """Merge the snapshot into its share, take it anew, and leave the share offline; or finish doing so."""
-        lvm2.resume_suspended(self.group, lvm2.named("share", snapshot.replica.id))
+        lvm2.resume_suspended(self.group, rows.named("share", snapshot.replica.id))
         seen = self.look(snapshot.replica)
         before = family.state(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
@@ -123,9 +123,9 @@ class Thick:
         body = _there(seen.body(snapshot.id))
         if seen.room(snapshot.id) is not None:
             return
-        marks = [*family.tags(snapshot), lvm2.tag("was", body.uuid)]
+        marks = [*family.tags(snapshot), rows.tag("was", body.uuid)]
         with blocking():
-            lvm2.reserve(self.group, lvm2.named("room", snapshot.id), body.size, marks)
+            lvm2.reserve(self.group, rows.named("room", snapshot.id), body.size, marks)
 
     @contextmanager
     def offline(self, seen: Family, share: Replica) -> Iterator[None]:
@@ -179,7 +179,7 @@ class Thick:
             lvm2.become_snapshot(origin, room)
         if not room.read_only:
             lvm2.write_protect(room)
-        lvm2.rename(room, lvm2.named("snap", snapshot.id))
+        lvm2.rename(room, rows.named("snap", snapshot.id))
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""
