@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,8 +32,10 @@ class ZfsBase(ShareDriver):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         pool: str = Field(pattern=NAME, description="the zpool, or the dataset in one, under which the shares live")
-        mount_root: Path = Field(Path("/srv/revertkit"), description="where the shares are mounted, each below it")
-        export_address: str | None = Field(None, description="the address that NFS clients mount; none: local only")
+        mount_root: Path = Field(description="the directory below which shares are mounted")
+        export_address: IPv4Address | IPv6Address | None = Field(
+            None, description="the address that NFS clients use; without it shares are mounted on this host only"
+        )
 
     options: Options
 
@@ -40,11 +43,7 @@ class ZfsBase(ShareDriver):
         """Sweep, mount and export; where all is well this is one zfs(8) that reads."""
         found, path = self._known(share), self._path(share)
         self._sweep(found, share)
-        if mounts.mounted_at(path) is None:
-            mounts.mount(found.name, path, "zfs", ["zfsutil"])
-        online.export(share, path)
-        local, address = ExportLocation(path=str(path)), self.options.export_address
-        return [ExportLocation(path=f"{address}:{path}", preferred=True), local] if address and share.rules else [local]
+        return online.bring_online(share, found.name, path, self._address)
 
     def _sweep(self, found: Dataset, share: Replica) -> None:
         """Bring mark and settings to what the record says."""
@@ -87,6 +86,11 @@ class ZfsBase(ShareDriver):
 
     def _snapshot_name(self, snapshot: SnapshotInstance) -> str:
         return openzfs.snapshot_name(self._name(snapshot.replica), f"snap-{_uuid(snapshot.snapshot_id)}")
+
+    @property
+    def _address(self) -> str | None:
+        address = self.options.export_address
+        return str(address) if address else None
 
     def _path(self, share: Replica) -> Path:
         return self.options.mount_root / f"share-{_uuid(share.id)}"

@@ -18,6 +18,9 @@ from revertkit.drivers.zfs.revert import Reverting
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Blocker, Lack, Pool, Replica, SnapshotInstance, Stored
 
+ACLS = {"acltype": "posix", "xattr": "sa"}
+"""Access control lists as every other Linux file system has them; ZFS has them off (zfsprops(7))."""
+
 
 class ZfsDriver(
     Reverting,
@@ -51,10 +54,10 @@ class ZfsDriver(
     def create_share(self, share: Replica) -> Stored:
         """Make the dataset, neither mounted nor exported yet."""
         name = self._name(share)
-        found = openzfs.look(name)
-        if found is None:
-            openzfs.create(name, self._path(share), share.size * GIB, share.share_id)
-        elif found.share_id is None and not found.points:
+        if openzfs.look(name) is None:
+            openzfs.create(name)
+        found = self._there(share)
+        if found.share_id is None and not found.points:
             self._finish_making(share)
         return self._stored(share)
 
@@ -75,8 +78,7 @@ class ZfsDriver(
 
     def _finish_making(self, share: Replica) -> None:
         """Turn a dataset that has its content into the share; the id is what says that it is finished."""
-        settings = {**self._settings(share), SHARE: share.share_id}
-        openzfs.set_properties(self._name(share), settings)
+        openzfs.set_properties(self._name(share), {**self._settings(share), **ACLS, SHARE: share.share_id})
 
     def delete_share(self, share: Replica) -> None:
         """Take the share offline and destroy its dataset.
@@ -153,7 +155,7 @@ class ZfsDriver(
 
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export to exactly those that the rules name; clients that may go on do not notice."""
-        return online.export(share, self._path(share))
+        return online.export(share, self._path(share), self._address)
 
 
 def _refuse_to_destroy(found: Dataset, share: Replica) -> None:

@@ -1,11 +1,11 @@
-"""Where a dataset is mounted, who uses it, and how it goes offline. The mounts are this mount namespace's."""
+"""Where a dataset is mounted, who uses it, and how it goes online and offline, in this mount namespace."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from revertkit.errors import InvalidInput
-from revertkit.models import Blocker, Replica
+from revertkit.errors import BackendError, InvalidInput
+from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
 from revertkit.status import ReplicaState
 from revertkit.system import mounts, nfs
 from revertkit.system.mounts import Mount
@@ -43,14 +43,41 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
             mounts.unmount(mount.target)
 
 
-def export(share: Replica, path: Path) -> dict[str, str]:
+def bring_online(share: Replica, dataset: str, path: Path, address: str | None) -> list[ExportLocation]:
+    """Mount and export; nothing happens where it is so already. Answer where the share is reached.
+
+    Raises:
+        BackendError: something else is mounted at `path`.
+    """
+    seen = mounts.mounted_at(path)
+    if seen is None:
+        mounts.mount(dataset, path, "zfs", ["zfsutil"])
+    elif seen.source != dataset:
+        raise BackendError(f"{seen.source} is mounted at {path}, where {dataset} belongs")
+    export(share, path, address)
+    local = ExportLocation(path=str(path), preferred=address is None)
+    if address is None:
+        return [local]
+    host = f"[{address}]" if ":" in address else address
+    return [ExportLocation(path=f"{host}:{path}", preferred=True), local]
+
+
+def export(share: Replica, path: Path, address: str | None) -> dict[str, str]:
     """Export `path` by the share's rules, read-only unless it is active; answer why a rule was left out, by its id."""
-    refused = {}
-    for rule in share.rules:
-        try:
-            nfs.target(rule.access_to)
-        except InvalidInput as wrong:
-            refused[rule.id] = str(wrong)
+    refused = {rule.id: why for rule in share.rules if (why := why_not(rule, address))}
     rules = [rule for rule in share.rules if rule.id not in refused]
     nfs.export(share.share_id, path, rules, read_only=share.state is not ReplicaState.ACTIVE)
     return refused
+
+
+def why_not(rule: AccessRule, address: str | None) -> str:
+    """Say why a rule cannot be applied; empty if it can."""
+    if address is None:
+        return "this backend exports nothing: its export_address is not set"
+    if rule.access_type != "ip":
+        return f"only rules for IP addresses and networks are known, not {rule.access_type!r}"
+    try:
+        nfs.target(rule.access_to)
+    except InvalidInput as wrong:
+        return str(wrong)
+    return ""

@@ -35,20 +35,21 @@ CANMOUNT_NOAUTO = 2
 UNMOUNTED: dict[bytes, bytes | int] = {b"canmount": CANMOUNT_NOAUTO, b"sharenfs": b"off"}
 """Mounting and exporting are ours, and nothing comes back by itself at boot."""
 ROLLBACK_CHECK = b"""
-argv = ...['argv']
-return {errno = zfs.check.rollback(argv[1]), guid = zfs.get_prop(argv[2], 'guid')}
+args = ...
+dataset, snapshot = args['argv'][1], args['argv'][2]
+return {errno = zfs.check.rollback(dataset), guid = zfs.get_prop(snapshot, 'guid')}
 """
-"""See zfs-program(8): with which errno a rollback would fail now (EBUSY where mounted), to a snapshot of which guid."""
+"""See zfs-program(8): with which errno a rollback would fail now, and to a snapshot of which guid."""
 STREAM = ["large_blocks", "embedded_data", "compress"]
 """The stream keeps blocks as they are on disk: pool and dataset have the features, being the same."""
 
 
 class Refusal(BackendError):
-    """libzfs_core failed one call: `number` is its errno, `name` what it was asked of."""
+    """libzfs_core failed one call: `number` is its errno, `name` what it was asked of, `details` what it said more."""
 
-    def __init__(self, call: str, name: str, number: int) -> None:
+    def __init__(self, call: str, name: str, number: int, details: str = "") -> None:
         self.call, self.name, self.number = call, name, number
-        super().__init__(f"{call} of {name} failed: {reason(call, number)}")
+        super().__init__(f"{call} of {name} failed: {details or reason(call, number)}")
 
 
 REASONS = {
@@ -96,7 +97,7 @@ def snapshot_name(dataset: str, short_name: str) -> str:
 
 
 def probe() -> list[Lack]:
-    """Say what of OpenZFS this host lacks, without loading any of it."""
+    """Say what this host lacks for ZFS and its exports, without loading any of it."""
     found = [Lack(why=f"no {name} on this host", mend="apt install zfsutils-linux") for name in TOOLS if not tool(name)]
     if not MODULE.exists():
         mend = "apt install zfs-dkms and the kernel's headers, then modprobe zfs"
@@ -104,6 +105,11 @@ def probe() -> list[Lack]:
     if find_spec("libzfs_core") is None:
         mend = "apt install python3-pyzfs; a virtual environment needs --system-site-packages to see it"
         found.append(Lack(why="this Python has no module libzfs_core", mend=mend))
+    if os.geteuid() != 0:
+        found.append(Lack(why="mounting and rolling back ZFS needs root", mend="run as root"))
+    if tool("exportfs") is None:
+        mend = "apt install nfs-kernel-server"
+        found.append(Lack(why="exportfs is not installed", mend=mend, capability="access_rules_support"))
     return found
 
 
@@ -147,10 +153,12 @@ def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
     """Say why the kernel would not roll `dataset` back to `snapshot` now; empty if it would. Changes nothing.
 
     ``lzc_rollback_to`` would also roll back what is mounted, and readers then see stale pages (openzfs issue 10931).
-    This refuses it in whatever mount namespace it is mounted, and a snapshot that is not the one of this `guid`.
+    This refuses it in whatever mount namespace it is mounted, and a snapshot that is not the one of this `guid`. It
+    waits for a transaction group, for outside of one the kernel does not look whether a dataset is mounted
+    (dsl_dataset_handoff_check).
     """
     arguments = [dataset.encode(), snapshot.encode()]
-    said = _core("lzc_channel_program_nosync", dataset, pool_of(dataset).encode(), ROLLBACK_CHECK, params=arguments)
+    said = _core("lzc_channel_program", dataset, pool_of(dataset).encode(), ROLLBACK_CHECK, params=arguments)
     if str(said[b"guid"] % 2**64) != guid:
         return f"the guid of {snapshot} is {said[b'guid'] % 2**64} and not {guid}"
     return reason("lzc_rollback_to", said[b"errno"]) if said[b"errno"] else ""
@@ -159,18 +167,10 @@ def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
 # --- changing
 
 
-def create(name: str, mountpoint: Path, refquota: int, share_id: str) -> None:
-    """Make a dataset that is neither mounted nor shared but by us, with `refquota` in bytes.
-
-    The properties follow the dataset in a transaction of their own (zfs_ioc_create), with the share's id.
-    """
-    own = UNMOUNTED | {
-        b"mountpoint": os.fsencode(mountpoint),
-        b"refquota": refquota,
-        listing.SHARE.encode(): share_id.encode(),
-    }
+def create(name: str) -> None:
+    """Make an empty dataset, neither mounted nor shared."""
     with step("lzc_create"):
-        _core("lzc_create", name, checked(name).encode(), "zfs", own)
+        _core("lzc_create", name, checked(name).encode(), "zfs", UNMOUNTED)
 
 
 def destroy(name: str) -> None:
@@ -267,4 +267,5 @@ def _core(call: str, name: str, *arguments: Any, **named: Any) -> Any:
     try:
         return getattr(library, call)(*arguments, **named)
     except library.exceptions.ZFSError as failure:
-        raise Refusal(call, name, failure.errno) from failure
+        details = getattr(failure, "details", None) or b""  # of a channel program
+        raise Refusal(call, name, failure.errno, details.decode(errors="replace").partition("\n")[0]) from failure
