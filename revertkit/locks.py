@@ -49,7 +49,8 @@ class Locks:
         from tooz import ToozError, coordination  # late: a tenth of a second
 
         self._failures: tuple[type[Exception], ...] = (ToozError, OSError, RuntimeError)
-        self._directory = directory
+        # One name for one directory: POSIX locks do not see a process's own, tooz keeps its threads apart by path.
+        self._directory = directory = directory.resolve()
         self._coordinator = self._tried(lambda: coordination.get_coordinator(f"file://{directory}", b"revertkit"))
         self._tried(self._coordinator.start)
 

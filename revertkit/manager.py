@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from revertkit import quota, scheduler, share_types, state_dir
+from revertkit import scheduler, state_dir
+from revertkit.administration import Administration, optional_name
 from revertkit.capabilities import pool_report, verbs
 from revertkit.driver import (
     ShareDriver,
@@ -30,15 +31,12 @@ from revertkit.models import (
     AccessLevel,
     AccessRule,
     Context,
-    Message,
     Operation,
     PoolId,
-    QuotaUse,
     RevertPreview,
     Share,
     ShareType,
     Snapshot,
-    checked_name,
     new_id,
 )
 from revertkit.operations import access as access_story
@@ -51,11 +49,11 @@ from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.settings import Settings
 from revertkit.status import Status
-from revertkit.store import Store, access, messages, quotas, schema, shares, snapshots
+from revertkit.store import Store, access, schema, shares, snapshots
 from revertkit.store import share_types as stored_types
 
 
-class ShareManager:
+class ShareManager(Administration):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     def __init__(
@@ -66,7 +64,7 @@ class ShareManager:
         progress: Progress | None = None,
         default_share_type: str | None = None,
     ) -> None:
-        self.site = site
+        super().__init__(site)
         self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
     @classmethod
@@ -77,6 +75,8 @@ class ShareManager:
             SettingsError, StoreError, LockError: with the mend; nothing else was touched.
         """
         state_dir.prepare(settings.state_dir)
+        if not settings.backends:
+            (settings.state_dir / "shares").mkdir(exist_ok=True)
         host = state_dir.host_name(settings.state_dir, settings.host)
         embedded = settings.database == "sqlite"
         store = Store.embedded(settings.state_dir) if embedded else Store(settings.database)
@@ -111,7 +111,7 @@ class ShareManager:
             size=size,
             share_type=wanted,
             pool=self._pool_for(context, pool, wanted, source, size),
-            name=_checked(name),
+            name=optional_name(name),
             description=description,
             snapshot=source,
             metadata=dict(metadata or {}),
@@ -182,7 +182,7 @@ class ShareManager:
             site=self.site,
             context=context,
             share=found,
-            name=_checked(name),
+            name=optional_name(name),
             description=description,
         )
         operation = self._start(accept, found.id)
@@ -305,82 +305,7 @@ class ShareManager:
         accept = partial(access_story.accept_deny, site=self.site, context=context, share=found, rule=stored)
         self._start(accept, found.id)
 
-    # --- share types, quotas, messages, pools
-
-    def create_type(
-        self, name: str, extra_specs: Mapping[str, str], *, description: str | None = None, is_public: bool = True
-    ) -> ShareType:
-        """Make a share type. ``driver_handles_share_servers`` has to be there, and false."""
-        made = ShareType(
-            id=new_id(),
-            name=_checked(name) or "",
-            description=description,
-            is_public=is_public,
-            extra_specs=share_types.checked(extra_specs),
-            created_at=self.site.now(),
-        )
-        with self.site.store.write() as tx:
-            stored_types.add(tx, made)
-        return made
-
-    def types(self) -> list[ShareType]:
-        """List the share types by name."""
-        with self.site.store.read() as tx:
-            return stored_types.listed(tx)
-
-    def type(self, share_type: str) -> ShareType:
-        """Find a share type by id or name."""
-        with self.site.store.read() as tx:
-            return stored_types.find(tx, share_type)
-
-    def set_type_specs(self, share_type: str, specs: Mapping[str, str]) -> ShareType:
-        """Set extra specs of a type; shares that exist keep what they copied."""
-        with self.site.store.write() as tx:
-            found = stored_types.find(tx, share_type)
-            share_types.checked({**found.extra_specs, **specs})
-            stored_types.set_specs(tx, found.id, dict(specs))
-        return self.type(found.id)
-
-    def unset_type_specs(self, share_type: str, keys: list[str]) -> ShareType:
-        """Remove extra specs of a type; a required one cannot be."""
-        with self.site.store.write() as tx:
-            found = stored_types.find(tx, share_type)
-            share_types.checked({key: value for key, value in found.extra_specs.items() if key not in keys})
-            stored_types.unset_specs(tx, found.id, keys)
-        return self.type(found.id)
-
-    def delete_type(self, share_type: str) -> None:
-        """Delete a share type that no share has."""
-        with self.site.store.write() as tx:
-            stored_types.remove(tx, stored_types.find(tx, share_type).id)
-
-    def quotas(self, project_id: str) -> dict[str, QuotaUse]:
-        """Answer limit, use and reservations of a project."""
-        with self.site.store.read() as tx:
-            return quota.usage(tx, project_id)
-
-    def set_quota(self, project_id: str | None, resource: str, limit: int) -> None:
-        """Set a project's limit of one resource (None: the default of all projects); -1 is no limit."""
-        quota.checked_resource(resource)
-        if not -1 <= limit < 2**31:
-            raise InvalidInput(f"a limit is a number from 0, or -1 for none, not {limit}")
-        with self.site.store.write() as tx:
-            quotas.set_limit(tx, _checked(project_id) or quotas.DEFAULTS, resource, limit)
-
-    def reset_quotas(self, project_id: str) -> None:
-        """Put all of a project's limits back to the defaults."""
-        with self.site.store.write() as tx:
-            quotas.unset_limits(tx, project_id)
-
-    def messages(self, context: Context) -> list[Message]:
-        """List the project's user messages, newest first."""
-        with self.site.store.read() as tx:
-            return messages.listed(tx, context.project_id, self.site.now())
-
-    def delete_message(self, context: Context, message_id: str) -> None:
-        """Delete one of the project's messages."""
-        with self.site.store.write() as tx:
-            messages.remove(tx, message_id, context.project_id)
+    # --- pools
 
     def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
         """Report every pool of these backends (of all), in the words of Manila's scheduler.
@@ -469,12 +394,5 @@ def _backend_of(named: str) -> str:
     """Read the backend's name out of a pool's full name, or take it as it is."""
     try:
         return PoolId.parse(named).backend if "@" in named else named
-    except ValueError as wrong:
-        raise InvalidInput(str(wrong)) from None
-
-
-def _checked(name: str | None) -> str | None:
-    try:
-        return None if name is None else checked_name(name)
     except ValueError as wrong:
         raise InvalidInput(str(wrong)) from None

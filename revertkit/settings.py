@@ -11,10 +11,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from revertkit.errors import SettingsError
 from revertkit.models import Name
@@ -36,6 +37,16 @@ def default_state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "revertkit"
 
 
+def _word(name: str) -> str:
+    if not _WORD.fullmatch(name):
+        raise ValueError(f"it is made of letters, digits, '.', '_' and '-', not {name!r}")
+    return name
+
+
+Word = Annotated[str, AfterValidator(_word)]
+"""The name of a host or a backend: part of a pool's name, of paths and of URLs."""
+
+
 class BackendSettings(BaseModel):
     """One backend: its driver's name, and the driver's own options beside it."""
 
@@ -53,26 +64,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REVERTKIT_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    host: str | None = Field(None, description="this host's name in records; stored at first use")
+    host: Word | None = Field(None, description="this host's name in records; stored at first use")
     state_dir: Path = Field(default_factory=default_state_dir, description="database, locks and the host's name")
     database: str = Field("sqlite", description="'sqlite' for the embedded one, or a SQLAlchemy URL")
     project: Name = Field("default", description="the project of the command line")
     default_share_type: str | None = Field(None, description="the type of a share that is made without one")
-    backends: dict[str, BackendSettings] = Field(default_factory=dict)
-
-    @field_validator("host")
-    @classmethod
-    def _host(cls, host: str | None) -> str | None:
-        if host is not None and not _WORD.fullmatch(host):
-            raise ValueError("a host is made of letters, digits, '.', '_' and '-'")
-        return host
-
-    @field_validator("backends")
-    @classmethod
-    def _backends(cls, backends: dict[str, BackendSettings]) -> dict[str, BackendSettings]:
-        if bad := [name for name in backends if not _WORD.fullmatch(name)]:
-            raise ValueError(f"a backend's name is made of letters, digits, '.', '_' and '-', not {bad[0]!r}")
-        return backends
+    backends: dict[Word, BackendSettings] = Field(default_factory=dict)
 
     @field_validator("state_dir")
     @classmethod
@@ -119,15 +116,23 @@ def load(file: Path | None = None) -> Settings:
         raise SettingsError(f"{path}: cannot be read: {failure}") from None
     except tomllib.TOMLDecodeError as wrong:
         raise SettingsError(f"{path}: {wrong}") from None
+    except UnreadableVariable as wrong:
+        raise SettingsError(f"a REVERTKIT_ variable: {wrong} ({wrong.__cause__})") from None
     except ValidationError as wrong:
         raise SettingsError("; ".join(_told(path, text, error) for error in wrong.errors())) from None
 
 
 def _told(path: Path, text: str, error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    line = _line_of(text, [str(part) for part in error["loc"]])
-    where = f"{path}:{line}" if line else "REVERTKIT_" + key.upper().replace(".", "__")
-    return f"{where}: {key}: {error['msg']}"
+    parts = [str(part) for part in error["loc"]]
+    where = _variable_of(parts) or f"{path}:{_line_of(text, parts) or 1}"
+    return f"{where}: {'.'.join(parts)}: {error['msg']}"
+
+
+def _variable_of(key: list[str]) -> str | None:
+    """Find the variable that sets `key`, or a part of it, or that it is a part of; it would have won over the file."""
+    wanted = ("REVERTKIT_" + "__".join(key)).upper() + "__"
+    given = {name: name.upper() + "__" for name in os.environ}
+    return next((name for name, mine in given.items() if wanted.startswith(mine) or mine.startswith(wanted)), None)
 
 
 def _line_of(text: str, key: list[str]) -> int | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from revertkit.errors import OperationFailed
 from revertkit.locks import Busy
 from revertkit.models import Operation, Outcome, Share
 from revertkit.operations import STORIES, load_case, lock_ids
@@ -75,25 +74,30 @@ def _held(site: Site, operation: Operation) -> Recovered:
             return _asked_again(site, operation)
     except Busy:
         return _told(operation, "under way: its process is alive", at_rest=True)
-    except OperationFailed as failure:
-        return _told(operation, str(failure), at_rest=False)
     except Exception as failure:
-        log.error("recovery failed", operation=operation.id, exc_info=failure)
-        return _told(operation, f"it cannot be recovered now: {failure}", at_rest=False)
+        log.warning("recovery met trouble", operation=operation.id, exc_info=failure)
+        return _ended(site, operation) or _told(operation, f"it cannot be recovered now: {failure}", at_rest=False)
 
 
 def _asked_again(site: Site, operation: Operation) -> Recovered:
     """Look again under the locks: the owner may have ended it between our look and its end."""
-    with site.store.read() as tx:
-        now = operations.get(tx, operation.id)
-    if now.finished_at != operation.finished_at:
-        return _told(operation, f"{now.outcome}: {now.found}", at_rest=now.outcome is not Outcome.FAILED)
+    if ended := _ended(site, operation):
+        return ended
     if left := processes.wait_for_end(processes.of_operation(operation.id), CHILDREN_SECONDS):
         return _told(operation, f"left alone: its processes {left} still run; try again later", at_rest=False)
-    with operation_of_children(operation.id):
-        STORIES[operation.kind].recover(load_case(site, now))
     with site.store.read() as tx:
         now = operations.get(tx, operation.id)
+    with operation_of_children(operation.id):
+        STORIES[operation.kind].recover(load_case(site, now))
+    return _ended(site, operation) or _told(operation, "it has not ended", at_rest=False)
+
+
+def _ended(site: Site, operation: Operation) -> Recovered | None:
+    """Say how it ended, if it did since `operation` was read."""
+    with site.store.read() as tx:
+        now = operations.get(tx, operation.id)
+    if now.finished_at == operation.finished_at:
+        return None
     return _told(operation, f"{now.outcome}: {now.found}", at_rest=now.outcome is not Outcome.FAILED)
 
 

@@ -199,6 +199,7 @@ class ExtendShare(Story):
 
     kind = OperationKind.EXTEND_SHARE
     comes_online = True
+    puts_back = True
 
     def work(self, case: Case) -> Work:
         """Grow it."""
@@ -210,6 +211,7 @@ class ShrinkShare(Story):
 
     kind = OperationKind.SHRINK_SHARE
     comes_online = True
+    puts_back = True
 
     def work(self, case: Case) -> Work:
         """Shrink it."""

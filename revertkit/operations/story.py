@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection, Table
 
 from revertkit.driver import ShareDriver
-from revertkit.errors import Conflict, OperationFailed
+from revertkit.errors import Blocked, Conflict, OperationFailed
 from revertkit.models import (
     ExportLocation,
     Message,
@@ -83,6 +83,8 @@ class Story:
     """Whether the share is brought online, or its exports anew, after the outcome is on record."""
     tells: ClassVar[bool] = False
     """Whether the user is told of success too, not only of failure."""
+    puts_back: ClassVar[bool] = False
+    """Whether a driver's refusal, which has changed nothing, makes the share available again."""
 
     def work(self, case: Case) -> Work:
         """Call the driver. Repeating it after a crash is safe."""
@@ -108,12 +110,16 @@ class Story:
 
         Raises:
             OperationFailed: it failed; statuses are at rest and say so, and a user message does too.
+            Blocked: the driver refused, and the share is as it was (where :attr:`puts_back`).
             StoreError: the outcome could not be put on record; `recover` will find the operation.
         """
         try:
             work = self.work(case)
             self._record(case, work)
         except Exception as failure:
+            if self.puts_back and isinstance(failure, Blocked):
+                self.finish(case, Outcome.UNCHANGED, str(failure))
+                raise
             self.fail(case, failure)
             raise _failed(case, failure) from failure
         self.conclude(case, work.said)

@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, event, select, update
+from sqlalchemy import Connection, Table, create_engine, event, make_url, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from revertkit.errors import Conflict, NotFound, StoreError
+from revertkit.errors import Conflict, InvalidInput, NotFound, StoreError
 
 BUSY_SECONDS = 30
 """How long a SQLite write waits for another's; the transactions themselves take milliseconds."""
@@ -26,11 +26,15 @@ class Store:
     def __init__(self, url: str) -> None:
         """Prepare the database at `url`, a SQLAlchemy URL. Nothing is opened yet."""
         try:
-            self.engine = create_engine(url)
-        except (SQLAlchemyError, ImportError) as failure:
-            raise StoreError(f"database {url!r} cannot be used: {failure}") from failure
-        self.shown = self.engine.url.render_as_string()
+            parsed = make_url(url)
+        except SQLAlchemyError:
+            raise StoreError("the setting `database` is no SQLAlchemy URL") from None
+        self.shown = parsed.render_as_string()
         """The URL without its password."""
+        try:
+            self.engine = create_engine(parsed)
+        except (SQLAlchemyError, ImportError) as failure:
+            raise StoreError(f"database {self.shown} cannot be used: {failure}") from failure
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
@@ -81,6 +85,8 @@ def _told(where: str) -> Iterator[None]:
         raise StoreError(f"database {where}: {failure.orig}{_mend(str(failure.orig))}") from failure
     except DatabaseError as failure:
         raise StoreError(f"database {where}: {failure.orig or failure}") from failure
+    except UnicodeEncodeError as failure:
+        raise InvalidInput(f"{failure.object!r} is no Unicode text; it can be neither kept nor found") from None
 
 
 def _mend(message: str) -> str:

@@ -24,6 +24,7 @@ _ACTIVE = select(
     replicas.c.undo_id,
     replicas.c.status,
     replicas.c.replica_state,
+    replicas.c.updated_at,
 ).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
 _COPIED = (
     "id",
@@ -42,7 +43,6 @@ _COPIED = (
     "replication_type",
     "metadata",
     "created_at",
-    "updated_at",
 )
 
 
@@ -167,6 +167,7 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
     return Share(
         **{name: getattr(row, name) for name in _COPIED if name != "metadata"},
         metadata=row._mapping[shares.c.metadata],
+        updated_at=row.updated_at,
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,

@@ -95,7 +95,6 @@ shares = Table(
     Column("metadata", JSON, nullable=False),
     Column("last_snapshot_at", Time),
     Column("created_at", Time, nullable=False),
-    Column("updated_at", Time),
     Index(None, "project_id", "created_at"),
 )
 replicas = Table(

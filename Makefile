@@ -1,0 +1,59 @@
+# revertkit: `make help` lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-host lint types format bench clean vm-up vm-test vm-ssh vm-down
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.base  ## make a share of real files, wreck it, revert it, compare every byte
+	$(BIN)/revertkit demo
+
+test: test-host  ## run the tests of this host, then the core of the scenarios in the VM
+	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test -m core; \
+	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
+
+test-host: $(VENV)/.dev  ## run the tests that need no VM
+	$(BIN)/python -m pytest tests
+
+vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
+	vm/up
+
+vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
+	vm/test
+	$(BIN)/python -m pytest scenario_tests/power
+
+vm-ssh:  ## open a shell in the VM, as root
+	vm/ssh
+
+vm-down:  ## destroy the VM; its box stays in the cache
+	vm/down
+
+lint: $(VENV)/.dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy --strict on the package
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff format everything
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev  ## measure the core; figures are in benchmarks/README.md
+	$(BIN)/python benchmarks/core.py
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

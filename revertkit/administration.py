@@ -1,0 +1,106 @@
+"""What an administrator arranges: share types, quotas, user messages. No operation, no backend: records only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from revertkit import quota, share_types
+from revertkit.errors import InvalidInput
+from revertkit.models import Context, Message, QuotaUse, ShareType, checked_name, new_id
+from revertkit.operations.site import Site
+from revertkit.store import messages, quotas
+from revertkit.store import share_types as stored_types
+
+
+class Administration:
+    """The part of :class:`~revertkit.manager.ShareManager` that only keeps records."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def create_type(
+        self, name: str, extra_specs: Mapping[str, str], *, description: str | None = None, is_public: bool = True
+    ) -> ShareType:
+        """Make a share type. ``driver_handles_share_servers`` has to be there, and false."""
+        made = ShareType(
+            id=new_id(),
+            name=optional_name(name) or "",
+            description=description,
+            is_public=is_public,
+            extra_specs=share_types.checked(extra_specs),
+            created_at=self.site.now(),
+        )
+        with self.site.store.write() as tx:
+            stored_types.add(tx, made)
+        return made
+
+    def types(self) -> list[ShareType]:
+        """List the share types by name."""
+        with self.site.store.read() as tx:
+            return stored_types.listed(tx)
+
+    def type(self, share_type: str) -> ShareType:
+        """Find a share type by id or name."""
+        with self.site.store.read() as tx:
+            return stored_types.find(tx, share_type)
+
+    def set_type_specs(self, share_type: str, specs: Mapping[str, str]) -> ShareType:
+        """Set extra specs of a type; shares that exist keep what they copied."""
+        with self.site.store.write() as tx:
+            found = stored_types.find(tx, share_type)
+            share_types.checked({**found.extra_specs, **specs})
+            stored_types.set_specs(tx, found.id, dict(specs))
+        return self.type(found.id)
+
+    def unset_type_specs(self, share_type: str, keys: list[str]) -> ShareType:
+        """Remove extra specs of a type; a required one cannot be."""
+        with self.site.store.write() as tx:
+            found = stored_types.find(tx, share_type)
+            share_types.checked({key: value for key, value in found.extra_specs.items() if key not in keys})
+            stored_types.unset_specs(tx, found.id, keys)
+        return self.type(found.id)
+
+    def delete_type(self, share_type: str) -> None:
+        """Delete a share type that no share has."""
+        with self.site.store.write() as tx:
+            stored_types.remove(tx, stored_types.find(tx, share_type).id)
+
+    def quotas(self, project_id: str) -> dict[str, QuotaUse]:
+        """Answer limit, use and reservations of a project."""
+        with self.site.store.read() as tx:
+            return quota.usage(tx, project_id)
+
+    def set_quota(self, project_id: str | None, resource: str, limit: int) -> None:
+        """Set a project's limit of one resource (None: the default of all projects); -1 is no limit."""
+        quota.checked_resource(resource)
+        if not -1 <= limit < 2**31:
+            raise InvalidInput(f"a limit is a number from 0, or -1 for none, not {limit}")
+        with self.site.store.write() as tx:
+            quotas.set_limit(tx, optional_name(project_id) or quotas.DEFAULTS, resource, limit)
+
+    def reset_quotas(self, project_id: str) -> None:
+        """Put all of a project's limits back to the defaults."""
+        with self.site.store.write() as tx:
+            quotas.unset_limits(tx, project_id)
+
+    def messages(self, context: Context) -> list[Message]:
+        """List the project's user messages, newest first."""
+        with self.site.store.read() as tx:
+            return messages.listed(tx, context.project_id, self.site.now())
+
+    def delete_message(self, context: Context, message_id: str) -> None:
+        """Delete one of the project's messages."""
+        with self.site.store.write() as tx:
+            messages.remove(tx, message_id, context.project_id)
+
+
+def optional_name(name: str | None) -> str | None:
+    """Return a name that is one, or none.
+
+    Raises:
+        InvalidInput: it would be an option, a path, or unreadable.
+    """
+    try:
+        return None if name is None else checked_name(name)
+    except ValueError as wrong:
+        raise InvalidInput(str(wrong)) from None

@@ -1,0 +1,65 @@
+"""What the host and the file system below ``mount_root`` can do, and how much room there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from revertkit.capabilities import Capability
+from revertkit.drivers.directory import kernel, tree
+from revertkit.drivers.directory.home import OURS, usable
+from revertkit.models import Lack, Pool
+from revertkit.system.run import tool
+
+
+def lacks_of_host() -> list[Lack]:
+    """Name the tools that are not installed; without renameat2, a revert cannot be had."""
+    missing = [(name, package) for name, package in tree.TOOLS.items() if tool(name) is None]
+    lacks = [Lack(why=f"there is no {name}", mend=f"install {package}") for name, package in missing]
+    if not kernel.has_renameat2():
+        why = "the C library has no renameat2"
+        lacks.append(Lack(why=why, mend="use glibc 2.28 or later", capability=Capability.REVERT))
+    return lacks
+
+
+def can_exchange(root: Path) -> bool:
+    """Try whether the file system exchanges two directories, among our own.
+
+    Raises:
+        BackendError: `root` is not there or cannot be written.
+    """
+    with usable(root):
+        (root / OURS).mkdir(mode=0o700, exist_ok=True)
+        return kernel.exchanges_in(root / OURS / "exchange")
+
+
+def no_exchange(root: Path) -> Lack:
+    """Say what is taken away where it does not."""
+    why = f"the file system of {root} cannot exchange two directories"
+    return Lack(why=why, mend="use ext4, XFS, Btrfs, tmpfs or ZFS 2.2", capability=Capability.REVERT)
+
+
+def look(root: Path, *, exchanges: bool) -> Pool:
+    """Report the one pool, with what it does not do.
+
+    Raises:
+        BackendError: there is nothing to look at.
+    """
+    with usable(root):
+        room = os.statvfs(root)
+    return Pool(
+        name="directory",
+        total_bytes=room.f_blocks * room.f_frsize,
+        free_bytes=room.f_bavail * room.f_frsize,
+        lacks=() if exchanges else (no_exchange(root),),
+        extra=_limits(root=os.geteuid() == 0),
+    )
+
+
+def _limits(*, root: bool) -> dict[str, bool]:
+    return {
+        "point_in_time_snapshots": False,
+        "size_enforced": False,
+        "keeps_foreign_owners": root,
+        "sees_all_open_files": root,
+    }

@@ -1,0 +1,99 @@
+"""``kill -9`` at every step of a revert, then recover: nothing is lost, and nothing written since is thrown away.
+
+In the core a seeded sample of the points is swept, otherwise all of them; how many is printed, and none is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import files
+import pytest
+from conftest import Ground
+
+from revertkit import manifest
+from revertkit.models import Share, Snapshot
+from revertkit.status import Status
+
+REVERT = """
+import os, signal, sys
+from revertkit.manager import ShareManager
+from revertkit.models import Context
+from revertkit.settings import load
+from revertkit.system.run import Moment, watching
+
+snapshot, point, seen = sys.argv[1], int(sys.argv[2]), 0
+
+def watch(event):
+    global seen
+    seen += event.moment is not Moment.PROGRESS
+    if seen == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with watching(watch):
+    ShareManager.open(load()).revert_to_snapshot(Context(project_id="scenarios"), snapshot)
+print(seen)
+"""
+SAMPLE = 4
+
+
+@pytest.mark.core
+def test_a_sample_of_kills(ground: Ground) -> None:
+    """Four points, drawn anew each time; the seed is printed."""
+    seed = int(os.environ.get("REVERTKIT_SEED") or random.randrange(10_000))
+    _sweep(ground, seed, SAMPLE)
+
+
+def test_kill_at_every_step(ground: Ground) -> None:
+    """Every point."""
+    _sweep(ground, 0, None)
+
+
+def _sweep(ground: Ground, seed: int, sample: int | None) -> None:
+    share = ground.share()
+    files.write(ground.path(share))
+    snapshot = ground.snapshot(share)
+    kept = manifest.record(ground.path(share))
+    count = _count(ground, snapshot)
+    points = sorted(random.Random(seed).sample(range(1, count + 1), sample or count))
+    print(f"{ground.backend}: killing at {len(points)} of {count} points, seed {seed}: {points}")
+    assert points
+    for point in points:
+        _kill_at(ground, share, snapshot, kept, point)
+
+
+def _count(ground: Ground, snapshot: Snapshot) -> int:
+    """Revert once unharmed, and count the points."""
+    done = ground.child(REVERT, snapshot.id, "0")
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, point: int) -> None:
+    where = f"{ground.backend}, point {point}"
+    fresh = ground.path(share) / "fresh"
+    fresh.write_text(where)
+    wrecked = manifest.record(ground.path(share))
+    killed = ground.child(REVERT, snapshot.id, str(point))
+    assert killed.returncode == -9, f"{where}: {killed.stderr}"
+    told = ground.opened().recover()
+    assert all(recovered.at_rest for recovered in told), f"{where}: {told}"
+    assert _at_rest(ground, share, snapshot), where
+    assert manifest.record(ground.path(share)) in (kept, wrecked), where
+    _write_and_recover(ground, ground.path(share) / "since", where)
+    ground.manager.revert_to_snapshot(ground.context, snapshot.id)
+    assert manifest.record(ground.path(share)) == kept, where
+
+
+def _at_rest(ground: Ground, share: Share, snapshot: Snapshot) -> bool:
+    found = ground.manager.snapshot(ground.context, snapshot.id)
+    return ground.now(share).status is found.status is Status.AVAILABLE
+
+
+def _write_and_recover(ground: Ground, since: Path, where: str) -> None:
+    """What was written after the end is there after another recovery."""
+    since.write_text(where)
+    ground.opened().recover()
+    assert since.read_text() == where

@@ -1,0 +1,180 @@
+"""Commands and named steps: system/run.py and the children of an operation."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from revertkit.errors import BackendError, CommandFailed
+from revertkit.system import processes
+from revertkit.system.run import (
+    OPERATION_VARIABLE,
+    TOOL_PATH,
+    Moment,
+    StepEvent,
+    operation,
+    run,
+    step,
+    tool,
+    watching,
+)
+
+SHELL = "sh"
+
+
+def shell(script: str, **how: object) -> str:
+    """Run a script and answer what it said."""
+    return run([SHELL, "-c", script], **how).stdout  # type: ignore[arg-type]
+
+
+def test_arguments_arrive_as_they_are() -> None:
+    """argv, never a shell: spaces, quotes, stars, newlines, leading dashes, nothing at all."""
+    words = ["a b", "*", "'\"", "$(echo x)", "-n", "two\nlines", "", "größe"]
+    said = run(["printf", "%s|", *words]).stdout
+    assert said == "".join(f"{word}|" for word in words)
+
+
+def test_the_environment_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C locale, UTC and the system's own PATH, whatever the caller's are; nothing else is handed on."""
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("SECRET", "x")
+    seen = dict(line.split("=", 1) for line in run(["env"]).stdout.splitlines())
+    assert seen == {"LC_ALL": "C", "TZ": "UTC", "PATH": TOOL_PATH}
+
+
+def test_a_tool_is_never_found_in_the_callers_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that somebody put first in PATH is not what runs."""
+    (tmp_path / "cp").write_text("#!/bin/sh\necho trap\n")
+    (tmp_path / "cp").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tool("cp") not in (None, str(tmp_path / "cp"))
+    assert "trap" not in run(["cp", "--version"]).stdout
+
+
+def test_a_tool_that_is_not_there_is_an_error_by_name() -> None:
+    """And no step is announced as done."""
+    with pytest.raises(BackendError, match="no-such-tool is not installed"):
+        run(["no-such-tool", "-x"])
+
+
+def test_a_failure_keeps_argv_status_and_all_of_stderr() -> None:
+    """Typed, and untruncated: the reason is often the last line."""
+    script = "seq 5000 >&2; echo the end >&2; exit 5"
+    with pytest.raises(CommandFailed) as failed:
+        shell(script)
+    assert failed.value.argv == [SHELL, "-c", script]
+    assert failed.value.status == 5
+    assert failed.value.stderr.startswith("1\n2\n")
+    assert failed.value.stderr.endswith("5000\nthe end\n")
+
+
+def test_statuses_that_are_no_failure() -> None:
+    """``ok`` names them, and the answer says which it was."""
+    assert run([SHELL, "-c", "exit 3"], ok=(0, 3)).status == 3
+
+
+def test_input_reaches_the_tool_and_there_is_no_terminal() -> None:
+    """stdin is what it is given; stdout is no terminal, so no tool colours or pages."""
+    assert run(["cat"], stdin="a\nb").stdout == "a\nb"
+    assert shell("test -t 1 && echo tty || echo none") == "none\n"
+
+
+def test_over_time_a_command_gets_sigterm_and_may_end_its_work(tmp_path: Path) -> None:
+    """SIGTERM, never SIGKILL: a killed LVM command leaves a device suspended (storage-facts 29, 32)."""
+    ready, left = tmp_path / "ready", tmp_path / "left"
+    script = f"trap 'echo tidied > {left}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    with pytest.raises(CommandFailed, match="ran out of time") as failed:
+        run([SHELL, "-c", script], timeout=1)
+    assert failed.value.status is None
+    assert ready.exists()
+    deadline = time.monotonic() + 10
+    while not left.exists():
+        assert time.monotonic() < deadline, "it was not ended by SIGTERM"
+        time.sleep(0.01)
+
+
+def test_a_child_carries_its_operation() -> None:
+    """REVERTKIT_OPERATION, so that recovery can find a dead owner's children; outside of one there is none."""
+    script = f"echo ${OPERATION_VARIABLE}"
+    with operation("outer"), operation("inner"):
+        assert shell(script) == "inner\n"
+    assert shell(script) == "\n"
+
+
+def test_the_children_of_an_operation_are_found_and_waited_for(tmp_path: Path) -> None:
+    """By their environment; the wait has a bound, and says who is left."""
+    ready = tmp_path / "ready"
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        with operation("op-7"), contextlib.suppress(CommandFailed):
+            shell(f"echo $$ > {ready}; exec sleep 60")
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    deadline = time.monotonic() + 10
+    while not (pids := processes.of_operation("op-7")) or not ready.exists() or not ready.read_text().strip():
+        assert time.monotonic() < deadline, failures
+        time.sleep(0.01)
+    assert pids == [int(ready.read_text())]
+    assert processes.of_operation("op-8") == []
+    assert processes.wait_for_end(pids, 0.05) == pids
+    os.kill(pids[0], signal.SIGTERM)
+    assert processes.wait_for_end(pids, 10) == []
+    worker.join(10)
+    assert not worker.is_alive()
+    assert processes.wait_for_end(pids, 0) == [], "one that has ended is not waited for"
+
+
+# --- steps
+
+
+def test_a_step_is_seen_before_and_after_and_in_between() -> None:
+    """A watcher sees name, moment and percent, in order; so do nested watchers, the outer first."""
+    seen: list[tuple[str, StepEvent]] = []
+    with watching(lambda event: seen.append(("outer", event))):
+        with watching(lambda event: seen.append(("inner", event))), step("exchange") as progress:
+            progress(40)
+        with step("sync"):
+            pass
+    moments = [(StepEvent("exchange", Moment.BEFORE)), StepEvent("exchange", Moment.PROGRESS, 40)]
+    moments += [StepEvent("exchange", Moment.AFTER)]
+    assert seen[:6] == [(who, event) for event in moments for who in ("outer", "inner")]
+    assert seen[6:] == [("outer", StepEvent("sync", Moment.BEFORE)), ("outer", StepEvent("sync", Moment.AFTER))]
+
+
+def test_a_step_that_fails_has_no_after() -> None:
+    """Whoever watches knows that it may or may not have happened."""
+    seen: list[Moment] = []
+    with watching(lambda event: seen.append(event.moment)), pytest.raises(ZeroDivisionError), step("divide"):
+        raise ZeroDivisionError
+    assert seen == [Moment.BEFORE]
+
+
+@pytest.mark.parametrize("moment", [Moment.BEFORE, Moment.AFTER])
+def test_what_a_watcher_raises_comes_out_of_the_step(moment: Moment) -> None:
+    """Fault injection: before, the step does not happen; after, it has."""
+    done = []
+
+    def watch(event: StepEvent) -> None:
+        if event.moment is moment:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), watching(watch), step("work"):
+        done.append(1)
+    assert done == ([] if moment is Moment.BEFORE else [1])
+
+
+def test_a_command_is_a_step_unless_it_only_reads() -> None:
+    """Its name is the tool with the first words that are no options or paths, so that logs and sweeps can say it."""
+    seen: list[str] = []
+    with watching(lambda event: seen.append(f"{event.moment.value} {event.name}")):
+        run(["true", "/dev/null", "now"])
+        run(["true"], changes=False)
+    assert seen == ["before true now", "after true now"]
