@@ -32,6 +32,9 @@ from revertkit.models import GIB, Replica, RevertState, new_id
 from revertkit.system import run as run_module
 from revertkit.system.run import Completed, Moment, StepEvent, watching
 
+MEMORY = Path("/dev/shm")
+"""Syncing a disk that others write to would take as long as they like."""
+
 
 class DirectoryWorld(World):
     """A share below a directory of its own."""
@@ -97,10 +100,20 @@ def _files(tree: Path) -> Content:
 
 @pytest.fixture
 def roots() -> Iterator[Callable[[], Path]]:
-    """Fresh directories in memory: syncing a disk that others write to would take as long as they like."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
         yield lambda: Path(tempfile.mkdtemp(dir=base))
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[DirectoryWorld]:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
+        living(world := DirectoryWorld(Path(tempfile.mkdtemp(dir=base))))
+        yield world
+
+
+@pytest.fixture
+def world(template: DirectoryWorld) -> DirectoryWorld:
+    return template.cloned()
 
 
 class TestDirectoryDriver(DriverCases):
@@ -111,12 +124,9 @@ class TestDirectoryDriver(DriverCases):
     def worlds(self, roots: Callable[[], Path]) -> Callable[[], World]:
         return lambda: DirectoryWorld(roots())
 
-
-@pytest.fixture
-def world(roots: Callable[[], Path]) -> DirectoryWorld:
-    world = DirectoryWorld(roots())
-    living(world)
-    return world
+    @pytest.fixture
+    def world(self, template: DirectoryWorld) -> World:
+        return template.cloned()
 
 
 # --- who is in the way
@@ -160,6 +170,24 @@ def test_a_snapshot_that_is_lost_at_the_last_moment(world: DirectoryWorld) -> No
     with watching(watch), pytest.raises(Blocked, match="is not there"):
         world.driver.revert_to_snapshot(world.snapshot("new"))
     assert (world.content(), world.online(), world.leftovers()) == (C, True, [])
+
+
+def test_a_share_that_is_swapped_at_the_last_moment(world: DirectoryWorld) -> None:
+    def watch(event: StepEvent) -> None:
+        if event == StepEvent("name incoming", Moment.AFTER):
+            world.forge()
+
+    with watching(watch), pytest.raises(Blocked, match="on record is"):
+        world.driver.revert_to_snapshot(world.snapshot("new"))
+    assert (world.content(), world.online(), world.leftovers()) == (C, True, [])
+
+
+def test_a_share_that_was_reverted_and_never_recorded_can_be_deleted(world: DirectoryWorld) -> None:
+    world.drop("old")
+    world.driver.revert_to_snapshot(world.snapshot("new"))
+    world.drop("new")
+    world.driver.delete_share(world.share)
+    assert not world.leftovers()
 
 
 def test_an_open_older_sibling_is_in_nobodys_way(world: DirectoryWorld) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from revertkit.drivers.directory.kernel import move
-from revertkit.errors import BackendError
+from revertkit.errors import BackendError, CommandFailed
 from revertkit.system.run import run, step
 
 TOOLS = {"cp": "coreutils", "rm": "coreutils", "du": "coreutils", "find": "findutils"}
@@ -23,6 +23,8 @@ _COPY = (
     *("cp", "--recursive", "--no-dereference", "--preserve=mode,ownership,timestamps,links,xattr"),
     *("--reflink=auto", "--sparse=auto", "--no-target-directory", "--"),
 )
+
+_REMOVE = ("rm", "--recursive", "--force", "--one-file-system", "--")
 
 
 def passing(path: Path, ending: str) -> Path:
@@ -81,9 +83,14 @@ def remove(path: Path) -> None:
 
 
 def _remove_for_good(gone: Path) -> None:
-    if os.geteuid() != 0:  # root needs no permission; anybody else cannot empty a directory that he may not write
+    try:
+        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES)
+    except CommandFailed:
+        if os.geteuid() == 0:
+            raise
+        # Only root empties a directory that may not be written; others have to open it up first.
         run(["find", gone, "-type", "d", "!", "-perm", "-700", "-execdir", "chmod", "u+rwx", "--", "{}", ";"])
-    run(["rm", "--recursive", "--force", "--one-file-system", "--", gone], timeout=_AS_LONG_AS_IT_TAKES)
+        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES)
     if os.path.lexists(gone):
         raise BackendError(f"rm has not removed {gone}")
 
