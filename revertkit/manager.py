@@ -392,4 +392,7 @@ def _check_size(size: int) -> None:
 
 def _backend_of(named: str) -> str:
     """Read the backend's name out of a pool's full name, or take it as it is."""
-    return PoolId.parse(named).backend if "@" in named else named
+    try:
+        return PoolId.parse(named).backend if "@" in named else named
+    except ValueError as wrong:
+        raise InvalidInput(str(wrong)) from None

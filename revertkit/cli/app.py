@@ -25,7 +25,7 @@ from revertkit.cli import (
     snapshot,
     types,
 )
-from revertkit.cli.output import fail, note
+from revertkit.cli.output import fail, note, visible
 from revertkit.cli.session import Session
 
 EPILOG = """
@@ -70,6 +70,15 @@ class Root(TyperGroup):
             _show_usage_error(wrong)
             code = 2
         sys.exit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse what is no text: nothing here has a name that cannot be stored."""
+        for arg in args:
+            try:
+                arg.encode()
+            except UnicodeEncodeError:
+                raise typer.BadParameter(f"{visible(arg)!r} is not UTF-8", ctx) from None
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run what was parsed."""

@@ -80,11 +80,11 @@ def _tried(check: str, look: Callable[[], str]) -> Check:
 
 
 def _settings(session: Session) -> str:
-    from revertkit.settings import default_file
+    from revertkit.settings import file_for
 
     found = session.settings
-    named = session.config or default_file()
-    where = str(named) if named.exists() else f"no {named}: the defaults"
+    file = file_for(session.config)
+    where = str(file) if file.exists() else f"no {file}: the defaults"
     return f"{where}; project {found.project}, {len(found.all_backends)} backend(s)"
 
 

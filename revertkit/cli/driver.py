@@ -40,12 +40,10 @@ def show(
     if output is Format.JSON:
         show_record({**driver_row(found), "options": options, "capabilities": capabilities}, output)
         return
-    show_record(driver_row(found), output)
-    for option in options:
-        how = "required" if option["required"] else f"default {option['default']}"
-        show_record({f"option {option['name']}": f"{option['description']} ({option['type']}, {how})"}, output)
     said = {capability: f"no: {why}" if why else "yes" for capability, why in capabilities.items()}
-    show_record(said, output)
+    show_record(
+        {**driver_row(found), **{f"option {option['name']}": _told(option) for option in options}, **said}, output
+    )
 
 
 def driver_row(listing: Listing) -> dict[str, Any]:
@@ -72,6 +70,11 @@ def _options(cls: type[ShareDriver]) -> list[dict[str, Any]]:
         }
         for name, field in cls.Options.model_fields.items()
     ]
+
+
+def _told(option: dict[str, Any]) -> str:
+    how = "required" if option["required"] else f"default {option['default']}"
+    return f"{option['description']} ({option['type']}, {how})"
 
 
 def _capabilities(cls: type[ShareDriver]) -> dict[str, str]:

@@ -19,7 +19,7 @@ def list_(ctx: typer.Context, output: FormatOption = Format.TABLE) -> None:
     session = session_of(ctx)
     with session.manager() as manager:
         rows = [message_row(message) for message in manager.messages(session.context())]
-    columns = {"id": "ID", "created_at": "Time (UTC)", "level": "Level", "text": "Message"}
+    columns = {"created_at": "Time (UTC)", "level": "Level", "text": "Message", "id": "ID"}
     show_rows(rows, columns, output, "there are no messages")
 
 

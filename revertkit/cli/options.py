@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from revertkit.status import Status
+
 ShareArgument = Annotated[str, typer.Argument(metavar="SHARE", help="The share's id, or its name if only one has it.")]
 SnapshotArgument = Annotated[
     str, typer.Argument(metavar="SNAPSHOT", help="The snapshot's id, or its name if only one has it.")
@@ -26,12 +28,12 @@ NUMBERS = {"ignore_unknown_options": True}
 class SettableStatus(StrEnum):
     """The statuses that can be set by hand; ``operations.set_status`` has the rule."""
 
-    AVAILABLE = "available"
-    ERROR = "error"
-    ERROR_DELETING = "error_deleting"
+    AVAILABLE = Status.AVAILABLE.value
+    ERROR = Status.ERROR.value
+    ERROR_DELETING = Status.ERROR_DELETING.value
 
 
-StatusArgument = Annotated[SettableStatus, typer.Argument(metavar="STATUS", help="available, error or error_deleting.")]
+StatusArgument = Annotated[SettableStatus, typer.Argument(metavar="STATUS", help=f"{', '.join(SettableStatus)}.")]
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, StrEnum
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Row = Mapping[str, Any]
+FOLDED = {
+    "name": 12,
+    "created_at": 10,
+    "share": 12,
+    "pool": 17,
+    "what": 12,
+    "text": 18,
+    "found": 18,
+    "mend": 18,
+    "reason": 18,
+}
+"""To what width a column of free text may be folded; any other is as wide as what is in it."""
 
 
 class Format(StrEnum):
@@ -47,18 +60,18 @@ def show_rows(rows: Sequence[Row], columns: Mapping[str, str], output: Format, e
         return
     from rich.table import Table
 
+    terminal = console()
+    needs = {key: _need(key, title, rows) for key, title in columns.items()}
+    fitting = _fitting(needs, terminal.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for key, title in columns.items():
+    for key in fitting:
         numbers = all(isinstance(row[key], int | float) and not isinstance(row[key], bool) for row in rows)
-        table.add_column(
-            title,
-            justify="right" if numbers else "left",
-            no_wrap=numbers or key in ("id", "status", "size", "created_at"),
-            overflow="fold",
-        )
+        table.add_column(columns[key], justify="right" if numbers else "left", min_width=needs[key], overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row[key]) for key in columns))
-    console().print(table)
+        table.add_row(*(_cell(row[key]) for key in fitting))
+    terminal.print(table)
+    if hidden := [title for key, title in columns.items() if key not in fitting]:
+        note(f"(no room for: {', '.join(hidden)}; a wider terminal or --format json shows it)")
 
 
 def show_record(row: Row, output: Format) -> None:
@@ -118,6 +131,20 @@ def _json(value: Any) -> None:
 
 def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _need(key: str, title: str, rows: Sequence[Row]) -> int:
+    """Say how wide a column has to be: as its longest line, unless that is text that can be folded."""
+    from rich.cells import cell_len
+
+    widest = max(cell_len(line) for row in rows for line in [title, *_shown(row[key]).splitlines()])
+    return min(widest, FOLDED.get(key, widest))
+
+
+def _fitting(needs: Mapping[str, int], width: int) -> list[str]:
+    """Name the columns that there is room for; the first ones matter most."""
+    ends = accumulate(need + 2 for need in needs.values())
+    return [key for number, (key, end) in enumerate(zip(needs, ends, strict=True)) if end - 2 <= width or number == 0]
 
 
 def _cell(value: Any) -> Text:

@@ -49,8 +49,9 @@ def set_(
     session = session_of(ctx)
     with session.manager() as manager:
         whose = None if default else session.context(project).project_id
-        manager.set_quota(whose, resource, _number(limit))
-    say(f"{resource} of {'every project by default' if whose is None else f'project {whose}'}: {limit}")
+        manager.set_quota(whose, resource, number := _number(limit))
+    shown = "unlimited" if number == -1 else number
+    say(f"{resource} of {'every project by default' if whose is None else f'project {whose}'}: {shown}")
 
 
 @app.command("reset")

@@ -11,7 +11,7 @@ from revertkit.cli.output import Format, FormatOption, show_rows
 from revertkit.cli.session import session_of
 
 NOT_AT_REST = 7
-COLUMNS = {"share_id": "Share", "what": "Operation", "found": "What was found", "at_rest": "At rest"}
+COLUMNS = {"share_id": "Share", "at_rest": "At rest", "what": "Operation", "found": "What was found"}
 
 
 def recover(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,7 @@ def revert_to_snapshot(
             return
         preview = manager.check_revert(me, target.id)
         if not yes:
-            note(_told(share, target, preview, manager.site.now()))
+            _tell(note, share, target, preview, manager.site.now())
             _confirm()
         reverted = manager.revert_to_snapshot(me, target.id)
     if output is Format.JSON:
@@ -81,19 +82,18 @@ def _dry_run(manager: ShareManager, me: Context, share: Share, target: Snapshot,
     if output is Format.JSON:
         show_record({**row, "verdict": "allowed", "reason": None, "discards_bytes": preview.discards_bytes}, output)
     else:
-        say(_told(share, target, preview, manager.site.now()))
+        _tell(say, share, target, preview, manager.site.now())
         say("A revert would not be refused now. Nothing was changed.")
 
 
-def _told(share: Share, target: Snapshot, preview: RevertPreview, now: datetime) -> str:
+def _tell(line: Callable[[str], None], share: Share, target: Snapshot, preview: RevertPreview, now: datetime) -> None:
     much = "" if preview.discards_bytes is None else f", about {_bytes(preview.discards_bytes)}"
     size = f"{target.size} GiB" if target.size == share.size else f"{target.size} GiB, now {share.size} GiB"
-    return (
-        f"Share {_named(share)} goes back to snapshot {_named(target)}, "
-        f"taken {_age((now - target.created_at).total_seconds())} ago "
-        f"({target.created_at:%Y-%m-%d %H:%M:%S} UTC, {size}).\n"
-        f"Whatever was written to it since is thrown away{much}; no snapshot is."
-    )
+    age = _age((now - target.created_at).total_seconds())
+    line(f"Share {_named(share)}")
+    line(f"goes back to snapshot {_named(target)},")
+    line(f"taken {age} ago ({target.created_at:%Y-%m-%d %H:%M:%S} UTC, {size}).")
+    line(f"Whatever was written to it since is thrown away{much}; no snapshot is.")
 
 
 def _named(thing: Share | Snapshot) -> str:

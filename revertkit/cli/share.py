@@ -32,7 +32,10 @@ def create(
     name: NameOption = None,
     description: DescriptionOption = None,
     share_type: Annotated[
-        str | None, typer.Option("--type", "-t", help="The share type; default: default_share_type in the settings.")
+        str | None,
+        typer.Option(
+            "--type", "--share-type", "-t", help="Its share type; default: default_share_type of the settings."
+        ),
     ] = None,
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", help="Fill the share with this snapshot's content.")

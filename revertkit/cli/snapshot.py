@@ -28,9 +28,10 @@ COLUMNS = {
     "id": "ID",
     "name": "Name",
     "status": "Status",
-    "size": "GiB",
-    "created_at": "Taken (UTC)",
     "latest": "Latest",
+    "created_at": "Taken (UTC)",
+    "share": "Share",
+    "size": "GiB",
 }
 
 
@@ -60,7 +61,11 @@ def list_(
     """List snapshots, oldest first; the latest of a share is the one that it can be reverted to."""
     session = session_of(ctx)
     with session.manager(hint=True) as manager:
-        rows = snapshot_rows(manager.snapshots(session.context(), share, all_projects=all_projects))
+        me = session.context()
+        rows = snapshot_rows(manager.snapshots(me, share, all_projects=all_projects))
+        names = {share.id: share.name or share.id for share in manager.shares(me, all_projects=all_projects)}
+        if output is Format.TABLE:
+            rows = [{**row, "share": names.get(row["share_id"], row["share_id"])} for row in rows]
         show_rows(rows, COLUMNS, output, "there are no snapshots; `revertkit snapshot create` takes one")
 
 
