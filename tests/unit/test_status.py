@@ -37,7 +37,7 @@ def test_an_operation_says_what_done_and_failed_are(kind: str, row: str, rule: T
     assert (rule.done is None) is kind.startswith("delete_")
     assert rule.failed is not None
     assert rule.born is (
-        row == "share" and kind.startswith("create_share") or (kind, row) == ("create_snapshot", "snapshot")
+        (row == "share" and kind.startswith("create_share")) or (kind, row) == ("create_snapshot", "snapshot")
     )
 
 
