@@ -209,7 +209,8 @@ def begin(
     `at_rest` lets it begin from any resting status (a forced delete).
 
     Raises:
-        Conflict: another operation of the share, or one that reads the snapshot, is on record as under way, or a status is not one to begin from.
+        Conflict: another operation of the share, or one that reads the snapshot, is on record as under way, or a
+            status is not one to begin from.
     """
     others = operations.unfinished(tx, share_id=share.id)
     others += operations.unfinished(tx, snapshot_id=snapshot.id) if snapshot else []

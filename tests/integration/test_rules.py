@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_rule_5_a_clock_that_steps_back_does_not_change_the_order(state: Path) -
         clock.time += timedelta(seconds=step)
         taken.append(manager.create_snapshot(CONTEXT, share.id))
         times = [snapshot.created_at for snapshot in taken]
-        assert all(one < two for one, two in zip(times, times[1:], strict=False))
+        assert all(one < two for one, two in pairwise(times))
         assert [s.id for s in manager.snapshots(CONTEXT, share.id)] == [s.id for s in taken]
     with pytest.raises(Conflict, match=taken[-1].id):
         manager.revert_to_snapshot(CONTEXT, taken[0].id)
@@ -429,7 +430,7 @@ def test_rule_6_the_size_comes_back_after_a_growth_and_after_a_shrink(manager: S
         assert_quota_is_the_sum(manager)
         assert manager.revert_to_snapshot(CONTEXT, snapshot.id).size == snapshot.size == 10
         assert_quota_is_the_sum(manager)
-        (pool, report), *_ = manager.pools()[0]
+        (_, report), *_ = manager.pools()[0]
         assert report["total_capacity_gb"] - report["free_capacity_gb"] == 10
 
 
