@@ -151,9 +151,9 @@ def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None)
         _bg_exc=False,
     )
     try:
-        with _terminated_after(timeout, process) as expired:
-            with contextlib.suppress(sh.ErrorReturnCode):  # its status and stderr say the same
-                process.wait()
+        # What `sh` would raise of a bad exit says less than its status and stderr, which are looked at below.
+        with _terminated_after(timeout, process) as expired, contextlib.suppress(sh.ErrorReturnCode):
+            process.wait()
         status, stderr = process.exit_code, process.stderr.decode(errors="surrogateescape")
         if expired.is_set():
             raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")

@@ -30,6 +30,7 @@ from revertkit.drivers.directory.home import Home, Wrapper
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Replica, RevertState, new_id
 from revertkit.system import run as run_module
+from revertkit.system.mounts import Mount
 from revertkit.system.run import Completed, Moment, StepEvent, watching
 
 MEMORY = Path("/dev/shm")
@@ -212,7 +213,8 @@ def test_a_stranger_at_the_shares_place_is_never_clobbered(world: DirectoryWorld
 def test_mounts_inside_block_what_would_copy_or_empty_them(
     world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "_mount_points", lambda: iter([Path("/"), world.data / "a"]))
+    seen = [Mount("x", target, "ext4", (), "0:1") for target in (Path("/"), world.data / "a")]
+    monkeypatch.setattr(tree, "mounts", lambda: seen)
     for call in (world.driver.check_revert, world.driver.revert_to_snapshot):
         with pytest.raises(Blocked, match="mounted inside the share"):
             call(world.snapshot("new"))
@@ -406,7 +408,7 @@ def test_what_is_staged_is_on_disk_before_the_exchange(world: DirectoryWorld) ->
     begun: list[str] = []
     with watching(lambda event: begun.append(event.name) if event.moment is Moment.BEFORE else None):
         world.driver.revert_to_snapshot(world.snapshot("new"))
-    order = ["cp", "sync", "name incoming", "take the share offline", "exchange"]
+    order = ["copy the files", "sync", "name incoming", "take the share offline", "exchange"]
     assert [name for name in begun if name in order] == order
 
 
