@@ -353,7 +353,9 @@ class ShareManager(Administration):
             want = "larger" if grow else "smaller"
             raise InvalidInput(f"share {found.id} has {found.size} GiB; the new size has to be {want}, not {new_size}")
         verbs(self._driver(found.pool), SupportsExtend if grow else SupportsShrink)
-        accept = partial(share_story.accept_resize, site=self.site, context=context, share=found, new_size=new_size)
+        accept = partial(
+            share_story.accept_resize, site=self.site, context=context, share=found, new_size=new_size, grow=grow
+        )
         self._start(accept, found.id)
         return self.share(context, found.id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 import support
 
 from revertkit.drivers.memory import MemoryDriver
@@ -17,6 +19,9 @@ from revertkit.manager import ShareManager
 
 hypothesis.settings.register_profile("revertkit", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("revertkit")
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+"""What goes wrong here goes wrong on purpose; drawn tracebacks take longer than the tests."""
 
 
 @pytest.fixture(autouse=True)

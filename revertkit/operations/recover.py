@@ -6,10 +6,13 @@ time-out or heartbeat. Children of a dead owner (each carries REVERTKIT_OPERATIO
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
+from revertkit.errors import NotFound
 from revertkit.locks import Busy
 from revertkit.models import Operation, Outcome, Share
 from revertkit.operations import STORIES, load_case, lock_ids
@@ -41,11 +44,12 @@ def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
     told = [_held(site, operation) for operation in interrupted]
     done = {recovered.share_id for recovered in told}
     with site.store.read() as tx:
-        broken = shares.on_host(tx, site.host, {Status.REVERTING_ERROR})
-        resting = shares.on_host(tx, site.host, {Status.AVAILABLE})
+        broken = [share for share in shares.on_host(tx, site.host, {Status.REVERTING_ERROR}) if share.id not in done]
         last = {share.id: operations.last_revert(tx, share.id) for share in broken}
-    told += [_held(site, op) for share in broken if _wanted(share, share_id, done) and (op := last[share.id])]
-    told += [problem for share in resting if _wanted(share, share_id, done) and (problem := _ensure(site, share))]
+    told += [_held(site, op) for share in broken if share_id in (None, share.id) and (op := last[share.id])]
+    with site.store.read() as tx:
+        resting = shares.on_host(tx, site.host, {Status.AVAILABLE})
+    told += [bad for share in resting if share_id in (None, share.id) and (bad := _ensure(site, share.id))]
     return told
 
 
@@ -61,10 +65,6 @@ def _ownerless(site: Site, operation: Operation) -> bool:
     except Busy:
         return False
     return True
-
-
-def _wanted(share: Share, share_id: str | None, done: set[str]) -> bool:
-    return share_id in (None, share.id) and share.id not in done
 
 
 def _held(site: Site, operation: Operation) -> Recovered:
@@ -83,13 +83,25 @@ def _asked_again(site: Site, operation: Operation) -> Recovered:
     """Look again under the locks: the owner may have ended it between our look and its end."""
     if ended := _ended(site, operation):
         return ended
-    if left := processes.wait_for_end(processes.of_operation(operation.id), CHILDREN_SECONDS):
+    if operation.finished_at and _found(site, operation.share_id, Status.REVERTING_ERROR) is None:
+        return _told(operation, "it was settled meanwhile", at_rest=True)
+    if left := _children_left(operation.id):
         return _told(operation, f"left alone: its processes {left} still run; try again later", at_rest=False)
     with site.store.read() as tx:
         now = operations.get(tx, operation.id)
     with operation_of_children(operation.id):
         STORIES[operation.kind].recover(load_case(site, now))
     return _ended(site, operation) or _told(operation, "it has not ended", at_rest=False)
+
+
+def _children_left(operation_id: str) -> list[int]:
+    """Wait until the dead owner's processes have ended, also those that one of them started meanwhile."""
+    deadline = time.monotonic() + CHILDREN_SECONDS
+    while pids := processes.of_operation(operation_id):
+        left = processes.wait_for_end(pids, deadline - time.monotonic())
+        if left or time.monotonic() > deadline:
+            return left or pids
+    return []
 
 
 def _ended(site: Site, operation: Operation) -> Recovered | None:
@@ -105,14 +117,23 @@ def _told(operation: Operation, found: str, *, at_rest: bool) -> Recovered:
     return Recovered(operation.share_id, spoken(operation.kind), found, at_rest)
 
 
-def _ensure(site: Site, share: Share) -> Recovered | None:
-    """Bring an available share online; answer only what went wrong."""
+def _ensure(site: Site, share_id: str) -> Recovered | None:
+    """Bring an available share online as it is on record now, under its lock; answer only what went wrong."""
     try:
-        with site.locks.hold(share.id):
-            site.driver(share.pool.backend).ensure_share(share.replica)
+        with site.locks.hold(share_id):
+            if share := _found(site, share_id, Status.AVAILABLE):
+                site.driver(share.pool.backend).ensure_share(share.replica)
     except Busy:
         return None
     except Exception as failure:
-        log.error("share cannot be brought online", share=share.id, exc_info=failure)
-        return Recovered(share.id, "bringing it online", str(failure), at_rest=False)
+        log.error("share cannot be brought online", share=share_id, exc_info=failure)
+        return Recovered(share_id, "bringing it online", str(failure), at_rest=False)
+    return None
+
+
+def _found(site: Site, share_id: str, status: Status) -> Share | None:
+    """Read a share again; None if it is gone or in another status by now."""
+    with site.store.read() as tx, suppress(NotFound):
+        share = shares.get(tx, share_id)
+        return share if share.status is status else None
     return None

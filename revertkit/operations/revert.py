@@ -73,7 +73,7 @@ def ask(site: Site, share: Share, snapshot: Snapshot) -> RevertPreview:
         NotSupported: the backend cannot revert.
     """
     with site.store.read() as tx:
-        instance = snapshots.instance(tx, snapshot.id, share)
+        instance = snapshots.instance(tx, snapshot.id, shares.get(tx, share.id))
     return verbs(site.driver(share.pool.backend), SupportsRevert).check_revert(instance)
 
 
@@ -133,9 +133,14 @@ class RevertToSnapshot(Story):
         if case.operation.recorded:
             self.conclude(case, _as_it_was(case))
             return
-        state = _state(case)
+        try:
+            state = _state(case)
+            locations = self.online(case) if state is RevertState.UNCHANGED else None
+        except Exception as failure:  # noqa: BLE001 - it is on record then, with what was found
+            self.fail(case, failure)
+            return
         if state is RevertState.UNCHANGED:
-            self.finish(case, Outcome.UNCHANGED, "nothing was changed", self.online(case))
+            self.finish(case, Outcome.UNCHANGED, "nothing was changed", locations)
         elif state is RevertState.UNKNOWN:
             self.fail(case, BackendError("the backend cannot say how far the revert came"))
         else:

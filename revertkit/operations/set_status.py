@@ -9,7 +9,7 @@ from revertkit.models import Operation, RevertState, Share, Snapshot
 from revertkit.operations import load_case
 from revertkit.operations.site import Site
 from revertkit.status import RESTING, Status
-from revertkit.store import move, operations
+from revertkit.store import move, operations, shares
 from revertkit.store.tables import instances, replicas
 
 SETTABLE = frozenset({Status.AVAILABLE, Status.ERROR, Status.ERROR_DELETING})
@@ -24,10 +24,12 @@ def of_share(site: Site, share: Share, status: Status) -> None:
     """
     _check(status)
     with site.locks.hold(share.id):
+        with site.store.read() as tx:
+            share = shares.get(tx, share.id)
         if share.status is Status.REVERTING_ERROR:
             _check_whole(site, share)
         with site.store.write() as tx:
-            _check_unowned(operations.unfinished(tx, share_id=share.id))
+            _check_unowned(share.id, operations.unfinished(tx, share_id=share.id))
             move(tx, replicas, share.replica.id, RESTING, status, site.now())
 
 
@@ -35,7 +37,7 @@ def of_snapshot(site: Site, snapshot: Snapshot, status: Status) -> None:
     """Set the status of a snapshot; as :func:`of_share`."""
     _check(status)
     with site.locks.hold(snapshot.share_id), site.store.write() as tx:
-        _check_unowned(operations.unfinished(tx, share_id=snapshot.share_id))
+        _check_unowned(snapshot.share_id, operations.unfinished(tx, share_id=snapshot.share_id))
         move(tx, instances, snapshot.instance_id, RESTING, status, site.now())
 
 
@@ -44,9 +46,11 @@ def _check(status: Status) -> None:
         raise InvalidInput(f"a status can be set to {', '.join(sorted(SETTABLE))}, not to {status}")
 
 
-def _check_unowned(unfinished: list[Operation]) -> None:
+def _check_unowned(share_id: str, unfinished: list[Operation]) -> None:
     if unfinished:
-        raise Conflict("an operation on it was interrupted: run `revertkit recover`, which asks the backend")
+        raise Conflict(
+            f"an operation on share {share_id} was interrupted: run `revertkit recover`, which asks the backend"
+        )
 
 
 def _check_whole(site: Site, share: Share) -> None:

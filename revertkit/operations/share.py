@@ -173,22 +173,24 @@ class DeleteShare(Story):
             shares.remove(tx, case.share.id)
 
 
-def accept_resize(tx: Connection, site: Site, context: Context, share: Share, new_size: int) -> Operation:
+def accept_resize(
+    tx: Connection, site: Site, context: Context, share: Share, new_size: int, *, grow: bool
+) -> Operation:
     """Begin to extend or shrink a share; a growth is reserved.
 
     Raises:
-        InvalidInput: it has that size already.
-        QuotaExceeded, Conflict: with what is in the way.
+        QuotaExceeded, Conflict: with what is in the way; its size may have changed since it was looked at.
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
-    if new_size == share.size:
-        raise InvalidInput(f"share {share.id} has {share.size} GiB already")
-    grows = new_size > share.size
-    kind = OperationKind.EXTEND_SHARE if grows else OperationKind.SHRINK_SHARE
+    if new_size == share.size or (new_size > share.size) is not grow:
+        raise Conflict(
+            f"share {share.id} has {share.size} GiB by now; {new_size} is no {'growth' if grow else 'shrink'}"
+        )
+    kind = OperationKind.EXTEND_SHARE if grow else OperationKind.SHRINK_SHARE
     operation = operation_for(kind, context, site, share, new_size=new_size)
     begin(tx, operation, share)
-    if grows:
+    if grow:
         quota.check(tx, share.project_id, new_size, gigabytes=new_size - share.size)
         operations.reserve(tx, operation, {"gigabytes": new_size - share.size})
     return operation

@@ -209,9 +209,12 @@ def begin(
     `at_rest` lets it begin from any resting status (a forced delete).
 
     Raises:
-        Conflict: another operation of the share is on record as under way, or a status is not one to begin from.
+        Conflict: another operation of the share, or one that reads the snapshot, is on record as under way, or a
+            status is not one to begin from.
     """
-    if others := operations.unfinished(tx, share_id=share.id):
+    others = operations.unfinished(tx, share_id=share.id)
+    others += operations.unfinished(tx, snapshot_id=snapshot.id) if snapshot else []
+    if others:
         raise Conflict(_in_the_way(share, others[0]))
     transitions = TRANSITIONS[operation.kind]
     if transitions.share_in:
@@ -238,7 +241,7 @@ def check_in(found: Status, allowed: Collection[Status], what: str) -> None:
 def _in_the_way(share: Share, other: Operation) -> str:
     since = f"{other.created_at:%Y-%m-%d %H:%M:%S} UTC on {other.host}"
     return (
-        f"share {share.id} is {share.status}: its {spoken(other.kind)} has been under way since {since}; "
+        f"share {share.id} is {share.status}: {spoken(other.kind)} has been under way since {since}; "
         "if its process is gone, run `revertkit recover`"
     )
 

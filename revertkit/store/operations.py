@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from revertkit.models import Operation, OperationKind, Outcome
 from revertkit.store.tables import operations, reservations
 
+TICK = timedelta(microseconds=1)
+
 
 def add(tx: Connection, operation: Operation) -> None:
-    """Insert an operation."""
-    tx.execute(insert(operations).values(operation.model_dump()))
+    """Insert an operation. Its moment is later than any of the share's, even if a clock steps back."""
+    latest = select(func.max(operations.c.created_at)).where(operations.c.share_id == operation.share_id)
+    before: datetime | None = tx.execute(latest).scalar()
+    at = max(operation.created_at, before + TICK) if before else operation.created_at
+    tx.execute(insert(operations).values(operation.model_dump() | {"created_at": at}))
 
 
 def reserve(tx: Connection, operation: Operation, deltas: dict[str, int]) -> None:
@@ -40,11 +45,14 @@ def finish(tx: Connection, operation_id: str, outcome: Outcome, found: str, at: 
     tx.execute(delete(reservations).where(reservations.c.operation_id == operation_id))
 
 
-def unfinished(tx: Connection, host: str | None = None, share_id: str | None = None) -> list[Operation]:
-    """List the operations under way or interrupted, oldest first."""
+def unfinished(
+    tx: Connection, host: str | None = None, share_id: str | None = None, snapshot_id: str | None = None
+) -> list[Operation]:
+    """List the operations under way or interrupted, oldest first: all, a host's, a share's, a snapshot's."""
     query = select(operations).where(operations.c.finished_at.is_(None))
     query = query.where(operations.c.host == host) if host is not None else query
     query = query.where(operations.c.share_id == share_id) if share_id is not None else query
+    query = query.where(operations.c.snapshot_id == snapshot_id) if snapshot_id is not None else query
     return [_operation(row) for row in tx.execute(query.order_by(operations.c.created_at, operations.c.id))]
 
 

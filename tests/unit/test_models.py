@@ -26,7 +26,7 @@ from revertkit.models import MAX_SIZE, AccessRule, Context, PoolId, Replica, Sha
 @example("a" * 255)
 @example("größe ☃ 'quoted' \"twice\" $(reboot) ; *")
 def test_a_name_that_is_taken_can_do_no_harm(name: str) -> None:
-    """Bad input: names with newlines, leading dashes, slashes, NUL and 10 kB are refused; any other comes back as is."""
+    """Bad input: names with newlines, leading dashes, slashes, NUL and 10 kB are refused, others kept."""
     try:
         taken = checked_name(name)
     except ValueError as refused:

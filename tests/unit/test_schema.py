@@ -38,7 +38,7 @@ def test_the_migrated_schema_is_the_tables(store: Store) -> None:
 
 
 def test_head_is_the_newest_migration() -> None:
-    """The constant that saves the import of Alembic at each start; there is one head, and versions sort as they come."""
+    """The constant saves the import of Alembic at each start; there is one head, and versions sort."""
     scripts = ScriptDirectory(str(MIGRATIONS))
     assert scripts.get_heads() == [schema.HEAD]
     versions = [script.revision for script in scripts.walk_revisions()]
@@ -53,7 +53,7 @@ def test_a_newer_database_is_refused_and_left_alone(store: Store, tmp_path: Path
     store.engine.dispose()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for embedded in (True, False):
-        with pytest.raises(StoreError, match="at version 9999; this revertkit knows .* Nothing was changed"):
+        with pytest.raises(StoreError, match=r"at version 9999; this revertkit knows .* Nothing was changed"):
             schema.ensure(store, embedded=embedded)
     with pytest.raises(StoreError, match="newer revertkit"):
         schema.upgrade(store)
@@ -63,7 +63,7 @@ def test_a_newer_database_is_refused_and_left_alone(store: Store, tmp_path: Path
 
 def test_a_shared_database_is_upgraded_only_by_hand(store: Store) -> None:
     """Only the embedded one is brought up to date at first use: another has more than one user."""
-    with pytest.raises(StoreError, match="at version None, not .*: run `revertkit db upgrade`"):
+    with pytest.raises(StoreError, match=r"at version None, not .*: run `revertkit db upgrade`"):
         schema.ensure(store, embedded=False)
     schema.upgrade(store)
     schema.ensure(store, embedded=False)
