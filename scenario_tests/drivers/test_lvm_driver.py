@@ -320,6 +320,8 @@ def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     while moment := killed(spared, partial(small.driver.revert_to_snapshot, snapshot)):
         spared.add(moment)
         states.append(true_to(small, snapshot, moment))
+        if states[-2:-1] != states[-1:]:  # past it, an activation is another step than the one of its name before
+            spared.clear()
     assert small.driver.revert_state(snapshot) is RevertState.REVERTED
     assert states == sorted(states, key=[RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED].index)
     assert set(states) == {RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED}

@@ -148,21 +148,15 @@ class Thick:
             return self._waited(snapshot, origin, progress)
 
     def _waited(self, snapshot: SnapshotInstance, origin: Volume, progress: Callable[[float], None]) -> Family:
-        full = last = None
-        moved = looked = time.monotonic()
+        pace = _Pace()
         while (body := (seen := self.look(snapshot.replica)).body(snapshot.id)) is not None:
             if not body.merging:
                 raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
-            now, left = time.monotonic(), body.used_percent
-            full = full or left
-            if left != last:
-                moved, last = now, left
-            if now - moved > STALLED_END:
-                raise BackendError(f"the merge of {body.path} stands still with {left} % left")
-            if now - max(moved, looked) > STALLED_LOOK:
-                looked = now
+            if pace.seen(body.used_percent) > STALLED_END:
+                raise BackendError(f"the merge of {body.path} stands still with {body.used_percent} % left")
+            if pace.overdue():
                 lvm2.look_after(origin)
-            progress(10 + 80 * (1 - (left or 0) / full) if full else 10)
+            progress(10 + 80 * pace.done)
             time.sleep(0.2)
         return seen
 
@@ -189,6 +183,33 @@ class Thick:
             share=Stored(backend_id=_there(seen.origin).uuid, size=snapshot.size),
             snapshot=Stored(backend_id=_there(body).uuid, size=snapshot.size),
         )
+
+
+class _Pace:
+    """How a merge gets on, by what is left of its snapshot."""
+
+    def __init__(self) -> None:
+        self._full = self._left = 0.0
+        self._moved = self._looked = time.monotonic()
+
+    def seen(self, left: float | None) -> float:
+        """Take in what is left, in percent (None: not known yet); answer for how many seconds that is the same."""
+        if (left or 0) != self._left:
+            self._left, self._moved = left or 0, time.monotonic()
+        self._full = max(self._full, self._left)
+        return time.monotonic() - self._moved
+
+    def overdue(self) -> bool:
+        """Whether it stands still and nobody was set to look after it lately; once True, not again for a while."""
+        if time.monotonic() - max(self._moved, self._looked) <= STALLED_LOOK:
+            return False
+        self._looked = time.monotonic()
+        return True
+
+    @property
+    def done(self) -> float:
+        """The part that is done, 0 to 1."""
+        return 1 - self._left / self._full if self._full else 0.0
 
 
 def _there(volume: Volume | None) -> Volume:
