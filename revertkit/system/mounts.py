@@ -134,9 +134,9 @@ def _umount2(target: Path) -> int:
     return 0 if libc.umount2(os.fsencode(target), UMOUNT_NOFOLLOW) == 0 else ctypes.get_errno()
 
 
-def users(target: Path) -> list[Blocker]:
-    """Name everything that keeps the file system at `target` in use: processes here, clients over NFSv4."""
-    local, remote = holders(target), nfs.clients(target)
+def users(target: Path, *also: Path) -> list[Blocker]:
+    """Name what keeps the file system at `target` in use: processes here, that have `also` open too, NFSv4 clients."""
+    local, remote = holders(target, *also), nfs.clients(target)
     return blockers(target, local, remote) if local or remote else []
 
 

@@ -11,7 +11,7 @@ from revertkit.system import mounts
 REAL = r"""
 24 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 29 24 0:25 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate
-151 24 253:3 / /srv/a\040b\134c\043d rw,nosuid,nodev,relatime shared:80 master:3 - ext4 /dev/mapper/vg0-share--1 rw,stripe=4
+151 24 253:3 / /srv/a\040b\134c\043d rw,nosuid,nodev shared:8 master:3 - ext4 /dev/mapper/vg0-share--1 rw,stripe=4
 152 24 253:3 /in /mnt/bound ro,relatime shared:81 - ext4 /dev/mapper/vg0-share--1 rw
 153 24 0:61 / /srv/stacked rw shared:82 - zfs tank0/my\040share rw,xattr,posixacl
 154 153 0:62 / /srv/stacked rw shared:83 - tmpfs none rw
@@ -28,7 +28,7 @@ def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_escapes_options_and_optional_fields() -> None:
     found = mounts.parse(REAL)[2]
     assert found.target == Path("/srv/a b\\c#d")
-    assert found.options == ("rw", "nosuid", "nodev", "relatime", "stripe=4")
+    assert found.options == ("rw", "nosuid", "nodev", "stripe=4")
     assert (found.source, found.fstype, found.major_minor) == ("/dev/mapper/vg0-share--1", "ext4", "253:3")
     assert mounts.parse(REAL)[3].root == "/in"
 
@@ -67,7 +67,7 @@ def test_what_is_no_block_device() -> None:
 
 def test_busy_for_good_names_the_unnamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mounts, "_umount2", lambda target: errno.EBUSY)
-    monkeypatch.setattr(mounts, "holders", lambda path: [])
+    monkeypatch.setattr(mounts, "holders", lambda *paths: [])
     with pytest.raises(mounts.Busy, match="another namespace") as busy:
         mounts.unmount(tmp_path, seconds=0.1)
     assert [b.kind for b in busy.value.blockers] == ["open"]

@@ -1,0 +1,72 @@
+"""Who has a tree open: what stands in the way of unmounting it, renaming it aside or turning it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+_LINKS = {"cwd": "working directory", "root": "root directory", "exe": "executable"}
+_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""What reading of another process raises when it has just ended, or is not ours to look into."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that uses something at or below a path, and as what: ``open file``, ``working directory``, …"""
+
+    pid: int
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.name}), {self.what}"
+
+
+def holders(*paths: Path) -> list[Holder]:
+    """List the processes that hold anything at or below one of `paths`, once for each kind of hold.
+
+    This process itself is left out. What cannot be seen is left out silently too: without root, every process of
+    another user; always, a kernel's own use (an NFS server, a loop device) and a process in another mount namespace
+    that knows the tree under another path. So an answer of nobody is no proof; a name in it is.
+    """
+    tops = [os.path.realpath(path) for path in paths]
+    pids = sorted(int(entry.name) for entry in os.scandir(PROC) if entry.name.isdigit())
+    return [holder for pid in pids if pid != os.getpid() for holder in _of_process(pid, tops)]
+
+
+def _of_process(pid: int, tops: list[str]) -> list[Holder]:
+    process = PROC / str(pid)
+    kinds = dict.fromkeys(what for what, used in _uses(process) if any(_within(used, top) for top in tops))
+    with suppress(*_HIDDEN):
+        name = (process / "comm").read_text(errors="replace").strip()
+        return [Holder(pid, name, what) for what in kinds]
+    return []
+
+
+def _within(used: str, top: str) -> bool:
+    """A file that was removed meanwhile is shown with " (deleted)" behind its name."""
+    return used in (top, f"{top} (deleted)") or used.startswith(top.rstrip("/") + "/")
+
+
+def _uses(process: Path) -> Iterator[tuple[str, str]]:
+    for link, what in _LINKS.items():
+        with suppress(*_HIDDEN):
+            yield what, str((process / link).readlink())
+    with suppress(*_HIDDEN):
+        for descriptor in (process / "fd").iterdir():
+            with suppress(*_HIDDEN):
+                yield "open file", str(descriptor.readlink())
+    with suppress(*_HIDDEN):
+        yield from (("mapped file", path) for path in _mapped(process))
+
+
+def _mapped(process: Path) -> Iterator[str]:
+    """Read ``maps``: the links of ``map_files`` need root even for one's own processes."""
+    for line in (process / "maps").read_bytes().splitlines():
+        *_, path = line.split(maxsplit=5)
+        if path.startswith(b"/"):
+            yield os.fsdecode(path.replace(b"\\012", b"\n"))
