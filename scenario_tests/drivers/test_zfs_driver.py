@@ -348,7 +348,7 @@ def test_a_copy_does_not_pin_its_snapshot(backend: Backend) -> None:
     backend.driver.delete_snapshot(snapshot)
     backend.driver.delete_share(share)
     assert manifest(backend.path(copy)) == before
-    own = backend.take(copy)
+    own = backend.take(copy.model_copy(update={"backend_id": stored.backend_id}))
     (backend.path(copy) / "kept").write_text("changed")
     backend.revert(own)
     assert manifest(backend.path(copy)) == before
