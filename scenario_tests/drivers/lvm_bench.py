@@ -15,7 +15,7 @@ from pathlib import Path
 from revertkit.drivers.lvm import LvmDriver, lvm2, rows
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.models import AccessRule, Replica, Reverted, SnapshotInstance, Stored, new_id
-from revertkit.system.run import Moment, StepEvent, watching
+from revertkit.system.run import StepEvent, watching
 
 GROUP = os.environ.get("REVERTKIT_TEST_VG", "vg0")
 ROOT = Path("/srv/revertkit-drivers")
@@ -167,31 +167,33 @@ def bench(percent: int = 100, size: int = 1, **options: object) -> Bench:
 
 @dataclass
 class Killer:
-    """A watcher that ends its process, as a power cut would, at the `at`-th moment of the call."""
+    """A watcher that ends its process, as a power cut would, at the first moment that is not among `spared`."""
 
-    at: int
-    seen: int = 0
+    spared: set[str]
+    tell: int
 
     def __call__(self, event: StepEvent) -> None:
-        if event.moment is Moment.PROGRESS:
-            return
-        if self.seen == self.at:
-            os.write(2, f"killed {event.moment.value} {event.name}\n".encode())
+        moment = f"{event.moment.value} {event.name}"
+        if moment not in self.spared:
+            os.write(self.tell, moment.encode())
             os.kill(os.getpid(), signal.SIGKILL)
-        self.seen += 1
 
 
-def killed(at: int, call: Callable[[], object]) -> bool:
-    """Run `call` in a child that is killed at its `at`-th moment; False if it came to its end before."""
+def killed(spared: set[str], call: Callable[[], object]) -> str:
+    """Run `call` in a child that is killed at its first moment not in `spared`; answer it, empty if there was none."""
+    hear, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            with watching(Killer(at)):
+            with watching(Killer(spared, tell)):
                 call()
             os._exit(0)
         finally:
             traceback.print_exc()
             os._exit(1)
+    os.close(tell)
     _, status = os.waitpid(child, 0)
+    moment = os.read(hear, 4096).decode()
+    os.close(hear)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+    return moment

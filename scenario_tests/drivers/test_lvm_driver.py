@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lvm_bench import GROUP, Bench, bench, disturb, fill, killed, manifest, sh
 
 from revertkit.drivers.lvm import lvm2
 from revertkit.errors import Blocked
-from revertkit.models import GIB, Replica, RevertState, new_id
+from revertkit.models import GIB, Replica, RevertState, SnapshotInstance, new_id
 from revertkit.system import mounts
 
 pytestmark = [
@@ -40,6 +41,39 @@ def small() -> Iterator[Bench]:
     made = bench(percent=20)
     yield made
     made.clear()
+
+
+@pytest.fixture(scope="module")
+def modified() -> Iterator[Bench]:
+    """A share that was changed after its snapshot, for all that only refuses."""
+    made = bench(percent=20)
+    fill(made.top, "A")
+    made.snap()
+    disturb(made.top)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def refusing(modified: Bench) -> Iterator[Bench]:
+    """The same, held to what a refusal is: nothing has changed."""
+    before = manifest(modified.top)
+    yield modified
+    assert manifest(modified.top) == before
+    assert modified.driver.revert_state(modified.snapshots[-1]) is RevertState.UNCHANGED
+    assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-") and v.tag("share") == modified.share.id]
+
+
+@contextmanager
+def stranger(bench: Bench) -> Iterator[str]:
+    """A snapshot of the share that somebody took by hand; still there, and sound, at the end."""
+    name = f"stranger-{bench.share.id[:8]}"
+    sh("lvcreate", "-y", "-s", "-n", name, "-L", "64m", f"{GROUP}/{bench.volume_name}")
+    try:
+        yield name
+        assert not {v.name: v for v in lvm2.volumes(GROUP)}[name].invalid
+    finally:
+        sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
 def kinds(blocked: pytest.ExceptionInfo[Blocked]) -> set[str]:
@@ -120,88 +154,85 @@ def test_extend_without_snapshots_stays_online(small: Bench) -> None:
     assert os.statvfs(small.top).f_blocks * os.statvfs(small.top).f_frsize > 1.8 * GIB
 
 
-def test_a_newer_stranger_is_named_and_kept(small: Bench) -> None:
-    fill(small.top, "A")
-    snapshot = small.snap()
-    disturb(small.top)
-    before = manifest(small.top)
-    name = f"stranger-{small.share.id[:8]}"
-    sh("lvcreate", "-y", "-s", "-n", name, "-L", "64m", f"{GROUP}/{small.volume_name}")
-    try:
-        for verb in (small.driver.check_revert, small.driver.revert_to_snapshot):
+def test_a_newer_stranger_is_named_and_kept(refusing: Bench) -> None:
+    snapshot = refusing.snapshots[-1]
+    with stranger(refusing) as name:
+        for verb in (refusing.driver.check_revert, refusing.driver.revert_to_snapshot):
             with pytest.raises(Blocked, match=name) as blocked:
                 verb(snapshot)
             assert kinds(blocked) == {"newer"}
-        assert small.driver.revert_state(snapshot) is RevertState.UNCHANGED
-        assert manifest(small.top) == before
-        assert name in [v.name for v in lvm2.volumes(GROUP)]
-    finally:
-        sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
 def test_an_older_stranger_is_in_nobody_s_way(small: Bench) -> None:
-    name = f"stranger-{small.share.id[:8]}"
-    sh("lvcreate", "-y", "-s", "-n", name, "-L", "64m", f"{GROUP}/{small.volume_name}")
-    try:
+    with stranger(small):
         time.sleep(1.1)
         small.revert(small.snap())
-        found = {v.name: v for v in lvm2.volumes(GROUP)}[name]
-        assert not found.invalid
+
+
+def test_whoever_has_it_open_is_named(refusing: Bench) -> None:
+    snapshot = refusing.snapshots[-1]
+    with (refusing.top / "kept").open() as held, refusing.body(snapshot).path.open("rb") as raw:
+        sleepers = [subprocess.Popen(["sleep", "600"], stdin=stdin) for stdin in (held, raw)]
+    try:
+        with pytest.raises(Blocked) as blocked:
+            refusing.driver.revert_to_snapshot(snapshot)
+        for sleeper in sleepers:
+            assert f"process {sleeper.pid} (sleep)" in str(blocked.value)
+        assert kinds(blocked) == {"open"}
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+
+
+def test_held_where_no_process_can_be_seen(refusing: Bench) -> None:
+    """A mount in another namespace: found only when the volume is still open after unmounting; all is put back."""
+    hidden = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sleep", "602"])
+    try:
+        wait_until(lambda: Path(f"/proc/{hidden.pid}/comm").read_text() == "sleep\n")
+        with pytest.raises(Blocked, match="cannot name"):
+            refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
+    finally:
+        hidden.kill()
+        hidden.wait()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait for what the test itself began."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_missing_and_mistaken_identity(refusing: Bench) -> None:
+    snapshot = refusing.snapshots[-1]
+    for wrong, kind in (({"backend_id": "another"}, "identity"), ({"id": new_id()}, "missing")):
+        with pytest.raises(Blocked) as blocked:
+            refusing.driver.check_revert(snapshot.model_copy(update=wrong))
+        assert kinds(blocked) == {kind}
+
+
+def test_no_room_to_take_it_anew(refusing: Bench) -> None:
+    _, free = lvm2.capacity(GROUP)
+    name = f"hog-{refusing.share.id[:8]}"
+    sh("lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{free - (100 << 20)}b", GROUP)
+    try:
+        for verb in (refusing.driver.check_revert, refusing.driver.revert_to_snapshot):
+            with pytest.raises(Blocked) as blocked:
+                verb(refusing.snapshots[-1])
+            assert kinds(blocked) == {"space"}
     finally:
         sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
-def test_whoever_has_it_open_is_named(small: Bench) -> None:
-    fill(small.top, "A")
-    snapshot = small.snap()
-    body = small.body(snapshot)
-    with (small.top / "kept").open() as held, body.path.open("rb") as raw:
-        sleeper = subprocess.Popen(["sleep", "600"], stdin=held)
-        reader = subprocess.Popen(["sleep", "601"], stdin=raw)
+def test_a_file_held_open_over_nfs_is_named(refusing: Bench, tmp_path: Path) -> None:
+    sh("mount", "-t", "nfs4", f"127.0.0.1:{refusing.top}", tmp_path)
     try:
-        with pytest.raises(Blocked) as blocked:
-            small.driver.revert_to_snapshot(snapshot)
-        said = str(blocked.value)
-        assert f"process {sleeper.pid} (sleep)" in said
-        assert f"process {reader.pid} (sleep)" in said
-        assert kinds(blocked) == {"open"}
-        assert mounts.mounted_at(small.top) is not None
+        with (tmp_path / "kept").open("r+"), pytest.raises(Blocked, match=r"NFS client 127\.0\.0\.1.*kept"):
+            refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
     finally:
-        for process in (sleeper, reader):
-            process.kill()
-            process.wait()
-    small.revert(snapshot)
-
-
-def test_held_where_no_process_can_be_seen(small: Bench) -> None:
-    """A mount in another namespace: found only when the volume will not be deactivated; all is put back."""
-    fill(small.top, "A")
-    snapshot = small.snap()
-    disturb(small.top)
-    before = manifest(small.top)
-    hidden = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sleep", "602"])
-    time.sleep(2)
-    try:
-        with pytest.raises(Blocked, match="cannot name"):
-            small.driver.revert_to_snapshot(snapshot)
-        assert manifest(small.top) == before
-        assert small.driver.revert_state(snapshot) is RevertState.UNCHANGED
-        assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-")]
-    finally:
-        hidden.kill()
-        hidden.wait()
-    time.sleep(1)
-    small.revert(snapshot)
-
-
-def test_missing_and_mistaken_identity(small: Bench) -> None:
-    snapshot = small.snap()
-    with pytest.raises(Blocked) as blocked:
-        small.driver.revert_to_snapshot(snapshot.model_copy(update={"backend_id": "another"}))
-    assert kinds(blocked) == {"identity"}
-    with pytest.raises(Blocked) as blocked:
-        small.driver.revert_to_snapshot(snapshot.model_copy(update={"id": new_id()}))
-    assert kinds(blocked) == {"missing"}
+        sh("umount", tmp_path)
 
 
 def test_an_overflowed_snapshot_is_refused() -> None:
@@ -217,20 +248,6 @@ def test_an_overflowed_snapshot_is_refused() -> None:
         tight.delete(snapshot)
     finally:
         tight.clear()
-
-
-def test_no_room_to_take_it_anew(small: Bench) -> None:
-    snapshot = small.snap()
-    _, free = lvm2.capacity(GROUP)
-    name = f"hog-{small.share.id[:8]}"
-    sh("lvcreate", "-y", "-an", "-Zn", "-n", name, "-L", f"{free // (4 << 20) * 4 - 100}m", GROUP)
-    try:
-        for verb in (small.driver.check_revert, small.driver.revert_to_snapshot):
-            with pytest.raises(Blocked) as blocked:
-                verb(snapshot)
-            assert kinds(blocked) == {"space"}
-    finally:
-        sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
 def test_a_share_from_a_snapshot_stands_alone(small: Bench) -> None:
@@ -280,40 +297,58 @@ def test_a_client_that_stays_mounted_reads_the_reverted_content(small: Bench, tm
         sh("umount", tmp_path)
 
 
-def test_a_file_held_open_over_nfs_is_named(small: Bench, tmp_path: Path) -> None:
-    fill(small.top, "A")
-    snapshot = small.snap()
-    sh("mount", "-t", "nfs4", f"127.0.0.1:{small.top}", tmp_path)
-    try:
-        with (tmp_path / "kept").open("r+"), pytest.raises(Blocked, match=r"NFS client 127\.0\.0\.1.*kept"):
-            small.driver.revert_to_snapshot(snapshot)
-    finally:
-        sh("umount", tmp_path)
+def true_to(bench: Bench, snapshot: SnapshotInstance, moment: str) -> RevertState:
+    """Hold what the driver says of a revert killed at `moment` against what it lets be done."""
+    state = bench.driver.revert_state(snapshot)
+    os.write(2, f"killed {moment}: {state}\n".encode())
+    assert state is not RevertState.UNKNOWN
+    if state is RevertState.HALFWAY:
+        with pytest.raises(Blocked, match="half way"):
+            bench.online()
+    return state
 
 
-@pytest.mark.timeout(3000)
-def test_killed_at_every_step(small: Bench) -> None:
-    """Killed at each moment of a revert: the state is true, the repeated call finishes, nothing is lost."""
+@pytest.mark.timeout(1500)
+def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
+    """Each call is killed one step further than the one before, and takes up what that one left."""
     fill(small.top, "A")
     wanted = manifest(small.top)
-    older = small.snap()
-    snapshot = small.snap()
-    moments = range(int(os.environ.get("KILL_FROM", "0")), int(os.environ.get("KILL_TO", "100")))
-    for at in moments:
-        disturb(small.top)
-        changed = manifest(small.top)
-        if not killed(at, partial(small.driver.revert_to_snapshot, snapshot)):
-            break
-        state = small.driver.revert_state(snapshot)
-        os.write(2, f"{at}: {state}\n".encode())
-        if state is RevertState.UNCHANGED:
+    older, snapshot = small.snap(), small.snap()
+    disturb(small.top)
+    spared: set[str] = set()
+    states = []
+    while moment := killed(spared, partial(small.driver.revert_to_snapshot, snapshot)):
+        spared.add(moment)
+        states.append(true_to(small, snapshot, moment))
+        if states[-2:-1] != states[-1:]:  # past it, an activation is another step than the one of its name before
+            spared.clear()
+    assert small.driver.revert_state(snapshot) is RevertState.REVERTED
+    assert states == sorted(states, key=[RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED].index)
+    assert set(states) == {RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED}
+    snapshot = small.revert(snapshot)
+    assert manifest(small.top) == wanted
+    assert small.content(snapshot) == wanted == small.content(older)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
+    """Killed at each moment of a whole revert: untouched and back online, or finished by one more call."""
+    fill(small.top, "A")
+    wanted = manifest(small.top)
+    older, snapshot = small.snap(), small.snap()
+    spared: set[str] = set()
+    disturb(small.top)
+    changed = manifest(small.top)
+    while moment := killed(spared, partial(small.driver.revert_to_snapshot, snapshot)):
+        spared.add(moment)
+        if true_to(small, snapshot, moment) is RevertState.UNCHANGED:
             small.online()
             assert manifest(small.top) == changed
             assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-")]
-        elif state is RevertState.HALFWAY:
-            with pytest.raises(Blocked):
-                small.online()
+            continue
         snapshot = small.revert(snapshot)
         assert manifest(small.top) == wanted
+        disturb(small.top)
+        changed = manifest(small.top)
     assert small.content(snapshot) == wanted == small.content(older)
-    assert at > 10 or "KILL_TO" in os.environ

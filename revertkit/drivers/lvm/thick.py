@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from revertkit.drivers.lvm import family, lvm2, rows
 from revertkit.drivers.lvm.family import Family
@@ -94,10 +94,9 @@ class Thick:
         seen = self.look(snapshot.replica)
         before = family.state(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
-            self._begin(self._awake(seen, snapshot), snapshot)
+            seen = self._begun(self._awake(seen, snapshot), snapshot)
         if before is not RevertState.REVERTED:
-            self._merged(snapshot)
-            self._taken_anew(snapshot)
+            self._taken_anew(self._merged(seen, snapshot), snapshot)
         return self._verified(snapshot)
 
     def _awake(self, seen: Family, snapshot: SnapshotInstance) -> Family:
@@ -107,8 +106,8 @@ class Thick:
         lvm2.activate(seen.origin)
         return self.look(snapshot.replica)
 
-    def _begin(self, seen: Family, snapshot: SnapshotInstance) -> None:
-        """Go up to the point of no return, the merge's first command, or refuse with all as it was."""
+    def _begun(self, seen: Family, snapshot: SnapshotInstance) -> Family:
+        """Go past the point of no return, the merge's first command, or refuse with all as it was."""
         self._allowed(seen, snapshot)
         self._reserve(seen, snapshot)
         with self.offline(seen, snapshot.replica):
@@ -117,6 +116,7 @@ class Thick:
             body, origin = _there(seen.body(snapshot.id)), _there(seen.origin)
             lvm2.deactivate(origin)
         lvm2.merge(body)
+        return replace(seen, origin=replace(origin, active=False))
 
     def _reserve(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Take the room: the intent, and the place of the snapshot made anew, in one change of LVM's metadata."""
@@ -139,38 +139,29 @@ class Thick:
             self.ensure_share(share)
             raise
 
-    def _merged(self, snapshot: SnapshotInstance) -> None:
+    def _merged(self, seen: Family, snapshot: SnapshotInstance) -> Family:
         """Let the merge run to its end: that is when the snapshot's volume is gone, whatever any tool answered."""
-        seen = self.look(snapshot.replica)
-        origin, body = _there(seen.origin), seen.body(snapshot.id)
-        if body is None:
-            return
-        if not body.merging:
-            raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
+        origin = _there(seen.origin)
         if not origin.active:
             lvm2.activate(origin)
-        with step(f"merge {body.name}") as progress:
-            self._wait(snapshot, origin, progress)
+        with step(f"merge {rows.named('snap', snapshot.id)}") as progress:
+            return self._waited(snapshot, origin, progress)
 
-    def _wait(self, snapshot: SnapshotInstance, origin: Volume, progress: Callable[[float], None]) -> None:
-        full = last = None
-        moved = looked = time.monotonic()
-        while (body := self.look(snapshot.replica).body(snapshot.id)) is not None:
-            now, left = time.monotonic(), body.used_percent
-            full = full or left
-            if left != last:
-                moved, last = now, left
-            if now - moved > STALLED_END:
-                raise BackendError(f"the merge of {body.path} stands still at {left} % left")
-            if now - max(moved, looked) > STALLED_LOOK:
-                looked = now
+    def _waited(self, snapshot: SnapshotInstance, origin: Volume, progress: Callable[[float], None]) -> Family:
+        pace = _Pace()
+        while (body := (seen := self.look(snapshot.replica)).body(snapshot.id)) is not None:
+            if not body.merging:
+                raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
+            if pace.seen(body.used_percent) > STALLED_END:
+                raise BackendError(f"the merge of {body.path} stands still with {body.used_percent} % left")
+            if pace.overdue():
                 lvm2.look_after(origin)
-            progress(10 + 80 * (1 - (left or 0) / full) if full else 10)
+            progress(10 + 80 * pace.done)
             time.sleep(0.2)
+        return seen
 
-    def _taken_anew(self, snapshot: SnapshotInstance) -> None:
+    def _taken_anew(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Make the room the snapshot, while nobody can write to the share."""
-        seen = self.look(snapshot.replica)
         origin, room = _there(seen.origin), _there(seen.room(snapshot.id))
         if not room.origin:
             self._trim(seen, snapshot.size, gone=None)
@@ -192,6 +183,33 @@ class Thick:
             share=Stored(backend_id=_there(seen.origin).uuid, size=snapshot.size),
             snapshot=Stored(backend_id=_there(body).uuid, size=snapshot.size),
         )
+
+
+class _Pace:
+    """How a merge gets on, by what is left of its snapshot."""
+
+    def __init__(self) -> None:
+        self._full = self._left = 0.0
+        self._moved = self._looked = time.monotonic()
+
+    def seen(self, left: float | None) -> float:
+        """Take in what is left, in percent (None: not known yet); answer for how many seconds that is the same."""
+        if (left or 0) != self._left:
+            self._left, self._moved = left or 0, time.monotonic()
+        self._full = max(self._full, self._left)
+        return time.monotonic() - self._moved
+
+    def overdue(self) -> bool:
+        """Whether it stands still and nobody was set to look after it lately; once True, not again for a while."""
+        if time.monotonic() - max(self._moved, self._looked) <= STALLED_LOOK:
+            return False
+        self._looked = time.monotonic()
+        return True
+
+    @property
+    def done(self) -> float:
+        """The part that is done, 0 to 1."""
+        return 1 - self._left / self._full if self._full else 0.0
 
 
 def _there(volume: Volume | None) -> Volume:

@@ -52,8 +52,10 @@ class ZfsBase(ShareDriver):
             openzfs.clear(found.name, REVERTING)
         if found.snapshot(SEED):
             openzfs.destroy_snapshot(openzfs.snapshot_name(found.name, SEED))
-        wrong = {prop: value for prop, value in self._settings(share).items() if found.settings[prop] != value}
-        if wrong:
+        wanted = self._settings(share)
+        if found.space["referenced"] > share.size * GIB:
+            del wanted["refquota"]  # it could not be set, and is no reason to keep the share from its users
+        if wrong := {prop: value for prop, value in wanted.items() if found.settings[prop] != value}:
             openzfs.set_properties(found.name, wrong)
 
     def _refuse_halfway(self, found: Dataset, share: Replica) -> None:

@@ -15,7 +15,7 @@ from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.base import SEED, refused
 from revertkit.drivers.zfs.listing import SHARE, Dataset
 from revertkit.drivers.zfs.revert import Reverting
-from revertkit.errors import BackendError, Blocked, CommandFailed
+from revertkit.errors import Blocked, CommandFailed
 from revertkit.models import GIB, Blocker, Lack, Pool, Replica, SnapshotInstance, Stored
 
 ACLS = {"acltype": "posix", "xattr": "sa"}
@@ -40,12 +40,9 @@ class ZfsDriver(
         return openzfs.probe()
 
     def pools(self) -> list[Pool]:
-        """Answer the one pool: what is used in it and what is free, to shares, after parity and reservations."""
+        """The zpool, or the dataset in it, is the one pool; refquota reserves nothing, so shares may promise more."""
         name = self.options.pool
-        found, health = openzfs.look(name), openzfs.health(name)
-        if found is None:
-            raise BackendError(f"there is no dataset {name}; the backend {self.backend} needs one")
-        used, free = found.space["used"], found.space["available"]
+        (used, free), health = openzfs.capacity(name), openzfs.health(name)
         lacks = tuple(health.lacks(openzfs.pool_of(name)))
         return [Pool(name=name, total_bytes=used + free, free_bytes=free, lacks=lacks)]
 
@@ -154,8 +151,9 @@ class ZfsDriver(
         return self._stored(share)
 
     def update_access(self, share: Replica) -> dict[str, str]:
-        """Export to exactly those that the rules name; clients that may go on do not notice."""
-        return online.export(share, self._path(share), self._address)
+        """Export by the rules that can be applied, and say why the others cannot; other clients do not notice."""
+        self.ensure_share(share)
+        return {rule.id: why for rule in share.rules if (why := online.why_not(rule, self._address))}
 
 
 def _refuse_to_destroy(found: Dataset, share: Replica) -> None:

@@ -44,7 +44,7 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
 
 
 def bring_online(share: Replica, dataset: str, path: Path, address: str | None) -> list[ExportLocation]:
-    """Mount and export; nothing happens where it is so already. Answer where the share is reached.
+    """Mount and export, read-only unless active; nothing happens where it is so already. Answer where it is reached.
 
     Raises:
         BackendError: something else is mounted at `path`.
@@ -54,20 +54,13 @@ def bring_online(share: Replica, dataset: str, path: Path, address: str | None) 
         mounts.mount(dataset, path, "zfs", ["zfsutil"])
     elif seen.source != dataset:
         raise BackendError(f"{seen.source} is mounted at {path}, where {dataset} belongs")
-    export(share, path, address)
+    rules = [rule for rule in share.rules if not why_not(rule, address)]
+    nfs.export(share.share_id, path, rules, read_only=share.state is not ReplicaState.ACTIVE)
     local = ExportLocation(path=str(path), preferred=address is None)
     if address is None:
         return [local]
     host = f"[{address}]" if ":" in address else address
     return [ExportLocation(path=f"{host}:{path}", preferred=True), local]
-
-
-def export(share: Replica, path: Path, address: str | None) -> dict[str, str]:
-    """Export `path` by the share's rules, read-only unless it is active; answer why a rule was left out, by its id."""
-    refused = {rule.id: why for rule in share.rules if (why := why_not(rule, address))}
-    rules = [rule for rule in share.rules if rule.id not in refused]
-    nfs.export(share.share_id, path, rules, read_only=share.state is not ReplicaState.ACTIVE)
-    return refused
 
 
 def why_not(rule: AccessRule, address: str | None) -> str:

@@ -133,6 +133,17 @@ def look(name: str) -> Dataset | None:
     return None
 
 
+def capacity(name: str) -> tuple[int, int]:
+    """Answer how many bytes are used below `name` and how many are free to it, after parity and reservations.
+
+    Raises:
+        CommandFailed: there is no such dataset, or its pool is not imported.
+    """
+    said = run(["zfs", "list", "-Hp", "-o", "used,available", checked(name)], changes=False).stdout
+    used, free = said.split()
+    return int(used), int(free)
+
+
 def health(name: str) -> Health:
     """Ask how the zpool is that holds `name`.
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from revertkit.driver import SupportsRevert
 from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.base import ZfsBase
-from revertkit.drivers.zfs.listing import REVERTING
+from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
 
@@ -49,7 +49,9 @@ class Reverting(ZfsBase, SupportsRevert):
         found = openzfs.look(self._name(snapshot.replica))
         if found is None or checks.stranger(found, snapshot.replica, found.name):
             return RevertState.UNKNOWN
-        point = self._point(found, snapshot)
+        return self._state(found, self._point(found, snapshot), snapshot)
+
+    def _state(self, found: Dataset, point: Point | None, snapshot: SnapshotInstance) -> RevertState:
         size = checks.recorded_size(point, snapshot) if point else snapshot.size
         return checks.revert_state(found, point, size, bool(online.mounts_of(found.name)))
 
@@ -60,9 +62,9 @@ class Reverting(ZfsBase, SupportsRevert):
             Blocked: something stands in the way; the share is as it was, and online if it was.
             BackendError: afterwards the dataset is not the snapshot, whatever the kernel answered.
         """
+        share = snapshot.replica
         if self.revert_state(snapshot) not in (RevertState.HALFWAY, RevertState.REVERTED):
             self.check_revert(snapshot)
-            share = snapshot.replica
             with self._put_back(share):
                 online.take_offline(share, self._name(share), self._path(share))
                 self._roll_back(snapshot)
@@ -72,9 +74,8 @@ class Reverting(ZfsBase, SupportsRevert):
         found, point = self._known_pair(snapshot)
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
-            raise Blocked(
-                *checks.newer(found.newer(point)), Blocker(kind="refused", what=what, mend="see to that first")
-            )
+            refused = Blocker(kind="refused", what=what, mend="see to that first")
+            raise Blocked(*checks.newer(found.newer(point)), refused)
         room = max(found.space["refquota"], checks.recorded_size(point, snapshot) * GIB)
         openzfs.set_properties(found.name, {"refquota": str(room), REVERTING: point.guid})
         openzfs.rollback_to(found.name, point.name)
@@ -83,10 +84,10 @@ class Reverting(ZfsBase, SupportsRevert):
         """Bring the size back, which a rollback does not, and look whether all is as it should be."""
         found, point = self._known_pair(snapshot)
         size = checks.recorded_size(point, snapshot)
-        if found.space["refquota"] != size * GIB:
+        if self._state(found, point, snapshot) is RevertState.HALFWAY:
             openzfs.set_properties(found.name, {"refquota": str(size * GIB)})
-        if (state := self.revert_state(snapshot)) is not RevertState.REVERTED:
+            found, point = self._known_pair(snapshot)
+        if (state := self._state(found, point, snapshot)) is not RevertState.REVERTED:
             raise BackendError(f"{found.name} was rolled back to {point.name}, and yet it is {state}")
-        return Reverted(
-            share=Stored(backend_id=found.guid, size=size), snapshot=Stored(backend_id=point.guid, size=size)
-        )
+        share = Stored(backend_id=found.guid, size=size)
+        return Reverted(share=share, snapshot=Stored(backend_id=point.guid, size=size))
