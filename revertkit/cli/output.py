@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Row = Mapping[str, Any]
+GAP = 2
 FOLDED = {
     "name": 12,
     "created_at": 10,
@@ -61,16 +62,15 @@ def show_rows(rows: Sequence[Row], columns: Mapping[str, str], output: Format, e
     from rich.table import Table
 
     terminal = console()
-    needs = {key: _need(key, title, rows) for key, title in columns.items()}
-    fitting = _fitting(needs, terminal.width)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for key in fitting:
+    widths = _widths({key: _widest(key, title, rows) for key, title in columns.items()}, terminal.width)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for key, width in widths.items():
         numbers = all(isinstance(row[key], int | float) and not isinstance(row[key], bool) for row in rows)
-        table.add_column(columns[key], justify="right" if numbers else "left", min_width=needs[key], overflow="fold")
+        table.add_column(columns[key], justify="right" if numbers else "left", width=width, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row[key]) for key in fitting))
+        table.add_row(*(_cell(row[key]) for key in widths))
     terminal.print(table)
-    if hidden := [title for key, title in columns.items() if key not in fitting]:
+    if hidden := [title for key, title in columns.items() if key not in widths]:
         note(f"(no room for: {', '.join(hidden)}; a wider terminal or --format json shows it)")
 
 
@@ -81,7 +81,7 @@ def show_record(row: Row, output: Format) -> None:
         return
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in row.items():
@@ -133,18 +133,26 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _need(key: str, title: str, rows: Sequence[Row]) -> int:
-    """Say how wide a column has to be: as its longest line, unless that is text that can be folded."""
+def _widest(key: str, title: str, rows: Sequence[Row]) -> int:
+    """Measure the longest line of a column."""
     from rich.cells import cell_len
 
-    widest = max(cell_len(line) for row in rows for line in [title, *_shown(row[key]).splitlines()])
-    return min(widest, FOLDED.get(key, widest))
+    return max(cell_len(line) for row in rows for line in [title, *_shown(row[key]).splitlines()])
 
 
-def _fitting(needs: Mapping[str, int], width: int) -> list[str]:
-    """Name the columns that there is room for; the first ones matter most."""
-    ends = accumulate(need + 2 for need in needs.values())
-    return [key for number, (key, end) in enumerate(zip(needs, ends, strict=True)) if end - 2 <= width or number == 0]
+def _widths(widest: Mapping[str, int], width: int) -> dict[str, int]:
+    """Say how wide each column is that there is room for. The first ones matter most; what can be folded gives way."""
+    needs = {key: min(wide, FOLDED.get(key, wide)) for key, wide in widest.items()}
+    ends = accumulate(need + GAP for need in needs.values())
+    widths = {key: need for (key, need), end in zip(needs.items(), ends, strict=True) if end - GAP <= width}
+    widths = widths or dict(list(needs.items())[:1])
+    room = width - sum(widths.values()) - GAP * (len(widths) - 1)
+    folded = sorted((key for key in widths if widths[key] < widest[key]), key=lambda key: widest[key] - widths[key])
+    for left, key in zip(range(len(folded), 0, -1), folded, strict=True):
+        more = min(widest[key] - widths[key], max(room, 0) // left)
+        widths[key] += more
+        room -= more
+    return widths
 
 
 def _cell(value: Any) -> Text:

@@ -558,6 +558,30 @@ def test_what_a_terminal_would_obey_is_written_out() -> None:
     assert output.visible("größe 日本\x07\x9b\u2028\u202e\udcff") == "größe 日本\\x07\\x9b\\u2028\\u202e\\udcff"
 
 
+def test_no_width_breaks_an_id_or_overflows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be folded is whole or left out; every line fits the terminal, and nothing of a shown cell is lost."""
+    from rich.console import Console
+
+    row = {
+        "created_at": "2026-01-02 03:04:05",
+        "level": "INFO",
+        "text": "a word or two of what was found",
+        "id": UNKNOWN,
+    }
+    columns = {key: key.title() for key in row}
+    for width in range(36, 140):
+        monkeypatch.setattr(output, "console", lambda width=width: Console(width=width, markup=False))
+        output.show_rows([row], columns, output.Format.TABLE, "")
+        said = capsys.readouterr()
+        lines = said.out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert UNKNOWN in said.out or "Id" in said.err
+        assert all(word in said.out for word in ("2026-01-02", "03:04:05"))
+        assert all(word in said.out for word in row["text"].split()) or "Text" in said.err
+
+
 def test_doctor_tells_a_lack_from_a_problem() -> None:
     """A driver that nobody configured and that lacks something is no problem of this host."""
     from revertkit.models import Lack
