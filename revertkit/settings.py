@@ -97,16 +97,20 @@ class Settings(BaseSettings):
         return self.backends or {"local": embedded}
 
 
+def file_for(named: Path | None) -> Path:
+    """Say which file is read: the one named, else $REVERTKIT_CONFIG, else the default one, which need not be there."""
+    return named or Path(os.environ.get("REVERTKIT_CONFIG") or default_file())
+
+
 def load(file: Path | None = None) -> Settings:
     """Read the settings.
 
     Raises:
         SettingsError: the file named is not there or is no TOML, or a value is wrong; says file, line and key.
     """
-    named = file or (Path(os.environ["REVERTKIT_CONFIG"]) if os.environ.get("REVERTKIT_CONFIG") else None)
-    path = named or default_file()
+    path = file_for(file)
     try:
-        text = path.read_text() if named or path.exists() else ""
+        text = path.read_text() if path != default_file() or path.exists() else ""
         return Settings(**tomllib.loads(text))
     except (OSError, UnicodeDecodeError) as failure:
         raise SettingsError(f"{path}: cannot be read: {failure}") from None

@@ -8,9 +8,11 @@ command can leave a device suspended and every read of it hanging (storage-facts
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -106,6 +109,7 @@ def run(
     ok: Sequence[int] = (0,),
     changes: bool = True,
     stdin: str | None = None,
+    name: str | None = None,
 ) -> Completed:
     """Run `argv` to its end and answer what it said.
 
@@ -115,6 +119,7 @@ def run(
         ok: the exit statuses that are no failure.
         changes: whether it may change anything; one that only reads is no step.
         stdin: text for its standard input.
+        name: what the step is called; the tool and its first words if nothing better is known.
 
     Raises:
         CommandFailed: another exit status, or out of time.
@@ -123,7 +128,7 @@ def run(
     words = [os.fspath(word) for word in argv]
     if not changes:
         return _run(words, timeout, ok, stdin)
-    with step(" ".join([words[0], *[w for w in words[1:] if not w.startswith(("/", "-"))][:2]])):
+    with step(name or " ".join([words[0], *[w for w in words[1:] if not w.startswith(("/", "-"))][:2]])):
         return _run(words, timeout, ok, stdin)
 
 
@@ -134,31 +139,48 @@ def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None)
     if path is None:
         raise BackendError(f"{words[0]} is not installed on this host (looked in {TOOL_PATH})")
     began = time.monotonic()
-    status: int | None = None
-    stdout = stderr = ""
+    status, stderr = None, ""
+    process = sh.Command(path)(
+        *words[1:],
+        _in=stdin,
+        _env=_environment(),
+        _tty_out=False,
+        _truncate_exc=False,
+        _new_session=True,
+        _bg=True,
+        _bg_exc=False,
+    )
     try:
-        done = sh.Command(path)(
-            *words[1:],
-            _in=stdin,
-            _env=_environment(),
-            _ok_code=list(ok),
-            _timeout=timeout,
-            _timeout_signal=signal.SIGTERM,
-            _tty_out=False,
-            _truncate_exc=False,
-            _decode_errors="surrogateescape",
-            _new_session=True,
-            _return_cmd=True,
-        )
-        status, stdout, stderr = done.exit_code, str(done), done.stderr.decode(errors="surrogateescape")
-    except sh.ErrorReturnCode as failure:
-        status, stderr = failure.exit_code, failure.stderr.decode(errors="surrogateescape")
-        raise CommandFailed(words, status, stderr) from None
-    except sh.TimeoutException:
-        raise CommandFailed(words, None, f"no end after {timeout:g} s") from None
+        # What `sh` would raise of a bad exit says less than its status and stderr, which are looked at below.
+        with _terminated_after(timeout, process) as expired, contextlib.suppress(sh.ErrorReturnCode):
+            process.wait()
+        status, stderr = process.exit_code, process.stderr.decode(errors="surrogateescape")
+        if expired.is_set():
+            raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")
+        if status not in ok:
+            raise CommandFailed(words, status, stderr)
+        return Completed(status, process.stdout.decode(errors="surrogateescape"), stderr)
     finally:
         log.debug("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
-    return Completed(status, stdout, stderr)
+
+
+@contextmanager
+def _terminated_after(seconds: float, process: Any) -> Iterator[threading.Event]:
+    """Send SIGTERM in `seconds`, and say so; `sh`'s own time-out looks only ten times a second whether it is over."""
+    expired = threading.Event()
+
+    def terminate() -> None:
+        expired.set()
+        with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
+            process.signal(signal.SIGTERM)
+
+    timer = threading.Timer(seconds, terminate)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
 
 
 def _environment() -> dict[str, str]:

@@ -30,7 +30,11 @@ from revertkit.drivers.directory.home import Home, Wrapper
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Replica, RevertState, new_id
 from revertkit.system import run as run_module
+from revertkit.system.mounts import Mount
 from revertkit.system.run import Completed, Moment, StepEvent, watching
+
+MEMORY = Path("/dev/shm")
+"""Syncing a disk that others write to would take as long as they like."""
 
 
 class DirectoryWorld(World):
@@ -97,10 +101,20 @@ def _files(tree: Path) -> Content:
 
 @pytest.fixture
 def roots() -> Iterator[Callable[[], Path]]:
-    """Fresh directories in memory: syncing a disk that others write to would take as long as they like."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
         yield lambda: Path(tempfile.mkdtemp(dir=base))
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[DirectoryWorld]:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
+        living(world := DirectoryWorld(Path(tempfile.mkdtemp(dir=base))))
+        yield world
+
+
+@pytest.fixture
+def world(template: DirectoryWorld) -> DirectoryWorld:
+    return template.cloned()
 
 
 class TestDirectoryDriver(DriverCases):
@@ -111,12 +125,9 @@ class TestDirectoryDriver(DriverCases):
     def worlds(self, roots: Callable[[], Path]) -> Callable[[], World]:
         return lambda: DirectoryWorld(roots())
 
-
-@pytest.fixture
-def world(roots: Callable[[], Path]) -> DirectoryWorld:
-    world = DirectoryWorld(roots())
-    living(world)
-    return world
+    @pytest.fixture
+    def world(self, template: DirectoryWorld) -> World:
+        return template.cloned()
 
 
 # --- who is in the way
@@ -162,6 +173,24 @@ def test_a_snapshot_that_is_lost_at_the_last_moment(world: DirectoryWorld) -> No
     assert (world.content(), world.online(), world.leftovers()) == (C, True, [])
 
 
+def test_a_share_that_is_swapped_at_the_last_moment(world: DirectoryWorld) -> None:
+    def watch(event: StepEvent) -> None:
+        if event == StepEvent("name incoming", Moment.AFTER):
+            world.forge()
+
+    with watching(watch), pytest.raises(Blocked, match="on record is"):
+        world.driver.revert_to_snapshot(world.snapshot("new"))
+    assert (world.content(), world.online(), world.leftovers()) == (C, True, [])
+
+
+def test_a_share_that_was_reverted_and_never_recorded_can_be_deleted(world: DirectoryWorld) -> None:
+    world.drop("old")
+    world.driver.revert_to_snapshot(world.snapshot("new"))
+    world.drop("new")
+    world.driver.delete_share(world.share)
+    assert not world.leftovers()
+
+
 def test_an_open_older_sibling_is_in_nobodys_way(world: DirectoryWorld) -> None:
     with subprocess.Popen(["/bin/sleep", "60"], cwd=world.held("old").data) as sleeper:
         world.revert("new")
@@ -184,7 +213,8 @@ def test_a_stranger_at_the_shares_place_is_never_clobbered(world: DirectoryWorld
 def test_mounts_inside_block_what_would_copy_or_empty_them(
     world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "_mount_points", lambda: iter([Path("/"), world.data / "a"]))
+    seen = [Mount("x", target, "ext4", (), "0:1") for target in (Path("/"), world.data / "a")]
+    monkeypatch.setattr(tree, "mounts", lambda: seen)
     for call in (world.driver.check_revert, world.driver.revert_to_snapshot):
         with pytest.raises(Blocked, match="mounted inside the share"):
             call(world.snapshot("new"))
@@ -378,7 +408,7 @@ def test_what_is_staged_is_on_disk_before_the_exchange(world: DirectoryWorld) ->
     begun: list[str] = []
     with watching(lambda event: begun.append(event.name) if event.moment is Moment.BEFORE else None):
         world.driver.revert_to_snapshot(world.snapshot("new"))
-    order = ["cp", "sync", "name incoming", "take the share offline", "exchange"]
+    order = ["copy the files", "sync", "name incoming", "take the share offline", "exchange"]
     assert [name for name in begun if name in order] == order
 
 

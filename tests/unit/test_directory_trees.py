@@ -119,7 +119,7 @@ def _attributes(top: Path) -> None:
 def change(top: Path) -> None:
     """One of each kind of change."""
     (top / "a space").write_bytes(b"other bytes")
-    (top / "sparse").open("r+b").truncate(5)
+    os.truncate(top / "sparse", 5)
     (top / "relative").unlink()
     (top / "relative").mkdir()
     (top / "another").rename(top / "renamed")

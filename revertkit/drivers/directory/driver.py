@@ -103,10 +103,13 @@ class DirectoryDriver(
 
     def _create(self, share: Replica, source: Path | None = None, origin: str = "") -> Stored:
         home = self._home(share)
-        if home.live():
+        there = home.live() is not None
+        if there:
             _refuse(blockers.of_identity(home, share.backend_id))
+        home.begin()
+        if there:
+            home.sync()
         else:
-            home.begin()
             home.make(home.current, source, origin=origin)
         return _stored(home.live(), share.size)
 
@@ -179,7 +182,9 @@ class DirectoryDriver(
         """
         home = self._home(snapshot.replica)
         held = home.snapshot(snapshot.snapshot_id)
-        if not held.exists():
+        if held.exists():
+            home.sync()
+        else:
             _refuse([*blockers.of_identity(home, snapshot.replica.backend_id), *blockers.of_mounts(home)])
             live = self._live(home, snapshot.replica)
             home.begin()
@@ -256,12 +261,12 @@ class DirectoryDriver(
     def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
         """Only now can nobody open it any more, so only this look is the last."""
         was_online = home.live() != home.current
-        if self._live(home, snapshot.replica) == home.online:
-            home.go_offline()
         try:
+            if self._live(home, snapshot.replica) == home.online:
+                home.go_offline()
             self.check_revert(snapshot)
         except Blocked:
-            if was_online:
+            if was_online and home.current.exists():
                 home.go_online()
             home.drop(home.incoming)
             raise

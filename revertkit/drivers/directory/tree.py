@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 from revertkit.drivers.directory.kernel import move
-from revertkit.errors import BackendError
+from revertkit.errors import BackendError, CommandFailed
+from revertkit.system.mounts import mounts
 from revertkit.system.run import run, step
 
 TOOLS = {"cp": "coreutils", "rm": "coreutils", "du": "coreutils", "find": "findutils"}
@@ -24,6 +23,8 @@ _COPY = (
     *("--reflink=auto", "--sparse=auto", "--no-target-directory", "--"),
 )
 
+_REMOVE = ("rm", "--recursive", "--force", "--one-file-system", "--")
+
 
 def passing(path: Path, ending: str) -> Path:
     """Name a place beside `path` that nobody else uses: a copy orphaned by a crash may still be writing to its own."""
@@ -36,7 +37,7 @@ def copy(source: Path, target: Path) -> None:
     Raises:
         CommandFailed: something could not be read or kept; what stands at `target` is of no use.
     """
-    run([*_COPY, source, target], timeout=_AS_LONG_AS_IT_TAKES)
+    run([*_COPY, source, target], timeout=_AS_LONG_AS_IT_TAKES, name="copy the files")
 
 
 def check_copy(source: Path, target: Path) -> None:
@@ -81,9 +82,17 @@ def remove(path: Path) -> None:
 
 
 def _remove_for_good(gone: Path) -> None:
-    if os.geteuid() != 0:  # root needs no permission; anybody else cannot empty a directory that he may not write
-        run(["find", gone, "-type", "d", "!", "-perm", "-700", "-execdir", "chmod", "u+rwx", "--", "{}", ";"])
-    run(["rm", "--recursive", "--force", "--one-file-system", "--", gone], timeout=_AS_LONG_AS_IT_TAKES)
+    try:
+        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES, name="remove what is not needed any more")
+    except CommandFailed:
+        if os.geteuid() == 0:
+            raise
+        # Only root empties a directory that may not be written; others have to open it up first.
+        run(
+            ["find", gone, "-type", "d", "!", "-perm", "-700", "-execdir", "chmod", "u+rwx", "--", "{}", ";"],
+            name="open up directories",
+        )
+        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES, name="remove what is not needed any more")
     if os.path.lexists(gone):
         raise BackendError(f"rm has not removed {gone}")
 
@@ -101,9 +110,4 @@ def bytes_used(tree: Path) -> int:
 def mounts_within(path: Path) -> list[Path]:
     """List the mount points at or below `path`: a copy would read into them, a removal would empty them."""
     top = Path(os.path.realpath(path))
-    return [point for point in _mount_points() if point.is_relative_to(top)]
-
-
-def _mount_points() -> Iterator[Path]:
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        yield Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), line.split()[4])))
+    return [mount.target for mount in mounts() if mount.target.is_relative_to(top)]

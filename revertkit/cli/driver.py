@@ -1,0 +1,84 @@
+"""``revertkit driver``: which drivers are installed, and what they could do here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from revertkit.cli.output import Format, FormatOption, show_record, show_rows
+
+if TYPE_CHECKING:
+    from revertkit.driver import ShareDriver
+    from revertkit.registry import Listing
+
+app = typer.Typer(no_args_is_help=True, help="List the installed drivers: usable here, or what is missing.")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, output: FormatOption = Format.TABLE) -> None:
+    """List the installed drivers, each usable here or with the reason and the mend."""
+    from revertkit import registry
+
+    rows = [driver_row(listing) for listing in registry.listing()]
+    columns = {"name": "Driver", "usable": "Usable", "reason": "Reason", "mend": "Mend"}
+    show_rows(rows, columns, output, "there is no driver; is revertkit installed as a package?")
+
+
+@app.command("show")
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name, as `revertkit driver list` says.")],
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Show a driver: its options in the settings file, and each capability that was discovered, or why not."""
+    from revertkit import registry
+
+    found = registry.find(name)
+    options = _options(found.cls) if found.cls else []
+    capabilities = _capabilities(found.cls) if found.cls else {}
+    if output is Format.JSON:
+        show_record({**driver_row(found), "options": options, "capabilities": capabilities}, output)
+        return
+    said = {capability: f"no: {why}" if why else "yes" for capability, why in capabilities.items()}
+    show_record(
+        {**driver_row(found), **{f"option {option['name']}": _told(option) for option in options}, **said}, output
+    )
+
+
+def driver_row(listing: Listing) -> dict[str, Any]:
+    """Show one registered driver."""
+    mends = [lack.mend for lack in listing.lacks]
+    reasons = [f"{lack.capability}: {lack.why}" if lack.capability else lack.why for lack in listing.lacks]
+    return {
+        "name": listing.name,
+        "target": listing.target,
+        "usable": listing.usable,
+        "reason": "; ".join([listing.refused] if listing.refused else reasons),
+        "mend": "; ".join(mends),
+    }
+
+
+def _options(cls: type[ShareDriver]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "type": getattr(field.annotation, "__name__", str(field.annotation)),
+            "required": field.is_required(),
+            "default": None if field.is_required() else field.get_default(call_default_factory=True),
+            "description": field.description or "",
+        }
+        for name, field in cls.Options.model_fields.items()
+    ]
+
+
+def _told(option: dict[str, Any]) -> str:
+    how = "required" if option["required"] else f"default {option['default']}"
+    return f"{option['description']} ({option['type']}, {how})"
+
+
+def _capabilities(cls: type[ShareDriver]) -> dict[str, str]:
+    from revertkit.capabilities import Capability, lacks, why_not
+
+    taken = lacks(cls)
+    return {str(c): why_not(cls, c) or taken.get(c, "") for c in Capability}

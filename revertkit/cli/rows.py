@@ -1,0 +1,37 @@
+"""Records as rows: flat dictionaries with stable keys, which JSON prints whole and tables in part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from revertkit.models import AccessRule, Message, Share, ShareType, Snapshot
+
+
+def share_row(share: Share) -> dict[str, Any]:
+    """Show a share; its replica is the manager's business."""
+    row = share.model_dump(exclude={"replica", "pool", "export_locations"})
+    paths = [location.path for location in share.export_locations]
+    return {**row, "pool": str(share.pool), "export_locations": paths}
+
+
+def snapshot_rows(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+    """Show snapshots, all of a share or none; ``latest`` marks the one that its share can be reverted to."""
+    latest = {snapshot.share_id: snapshot.id for snapshot in sorted(snapshots, key=lambda s: s.created_at)}
+    return [{**s.model_dump(exclude={"instance_id"}), "latest": latest[s.share_id] == s.id} for s in snapshots]
+
+
+def type_row(share_type: ShareType) -> dict[str, Any]:
+    """Show a share type."""
+    return share_type.model_dump()
+
+
+def rule_row(rule: AccessRule) -> dict[str, Any]:
+    """Show an access rule."""
+    return rule.model_dump()
+
+
+def message_row(message: Message) -> dict[str, Any]:
+    """Show a user message."""
+    return message.model_dump()

@@ -1,0 +1,156 @@
+"""What one look at the volume group says of one share: its volumes, how far a revert is, what stands in its way.
+
+Pure: no command runs here. Thick snapshots are merged back by ``lvconvert --merge`` and taken anew.
+
+A merge consumes its snapshot. So before anything else a *room* is reserved, an inactive volume of the snapshot's size
+which carries the snapshot's tags: it is the intent that outlives the process, and the place where the snapshot is taken
+anew, which so can never fail for want of space. LVM's own state tells the rest::
+
+    snapshot  room          merging?
+    there     none          no        nothing begun, or all finished (tag `was`: the uuid that was merged)
+    there     reserved      no        nothing begun: the room may go
+    there     reserved      yes       half way
+    gone      reserved      –         half way: the share has the snapshot's content, and nobody may write to it yet
+    gone      is snapshot   –         half way: only its name is missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from revertkit.drivers.lvm import rows
+from revertkit.drivers.lvm.rows import Volume
+from revertkit.models import Blocker, Replica, RevertState, SnapshotInstance
+
+
+@dataclass(frozen=True)
+class Family:
+    """One share's volumes, from one look at the group: itself, every snapshot of it whoever made it, our rooms."""
+
+    origin: Volume | None
+    snapshots: tuple[Volume, ...] = ()
+    rooms: tuple[Volume, ...] = ()
+
+    def body(self, snapshot: str) -> Volume | None:
+        """The volume that is the snapshot instance of this id."""
+        return _one(self.snapshots, rows.named("snap", snapshot), snapshot)
+
+    def room(self, snapshot: str) -> Volume | None:
+        """The room of this snapshot instance, reserved or already a snapshot."""
+        return _one(self.rooms, rows.named("room", snapshot), snapshot)
+
+    @property
+    def halfway(self) -> tuple[Volume, ...]:
+        """What says that a revert of this share is half way; empty if none is."""
+        merging = tuple(v for v in self.snapshots if v.merging)
+        return merging + tuple(r for r in self.rooms if self.body(r.tag("snapshot") or "") is None)
+
+
+def _one(found: Sequence[Volume], name: str, snapshot: str) -> Volume | None:
+    return next((v for v in found if v.name == name and v.tag("snapshot") == snapshot), None)
+
+
+def family(volumes: Sequence[Volume], replica_id: str) -> Family:
+    """Pick one share's volumes out of the group's; none is ours without our tag."""
+    name = rows.named("share", replica_id)
+    ours = [v for v in volumes if v.tag("share") == replica_id]
+    return Family(
+        origin=next((v for v in ours if v.name == name and not v.origin), None),
+        snapshots=tuple(v for v in volumes if v.origin == name),
+        rooms=tuple(v for v in ours if v.name.startswith("room-")),
+    )
+
+
+def state(seen: Family, snapshot: SnapshotInstance) -> RevertState:
+    """Say how far a revert to `snapshot` has come."""
+    body, room = seen.body(snapshot.id), seen.room(snapshot.id)
+    if seen.origin is None or (body is None and room is None):
+        return RevertState.UNKNOWN
+    if body is None or body.merging:
+        return RevertState.HALFWAY
+    if room is None and snapshot.backend_id is not None and body.tag("was") == snapshot.backend_id:
+        return RevertState.REVERTED
+    return RevertState.UNCHANGED
+
+
+def tags(snapshot: SnapshotInstance) -> list[str]:
+    """What a snapshot's volume says of it; `taken` is its place in the order, which a volume made anew keeps."""
+    return [
+        rows.tag("share", snapshot.replica.id),
+        rows.tag("snapshot", snapshot.id),
+        rows.tag("taken", int(snapshot.created_at.timestamp() * 1_000_000)),
+    ]
+
+
+def blockers(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
+    """Name all that LVM knows to stand in the way of a revert that has not begun."""
+    share = _identity("the share's volume", seen.origin, snapshot.replica.backend_id)
+    body = seen.body(snapshot.id)
+    found = [*share, *_identity("the snapshot's volume", body, snapshot.backend_id)]
+    if body is not None:
+        found += [*_health(body), *_newer(seen, body), *_space(seen, body)]
+    return found + halfway(seen)
+
+
+def _identity(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
+    if volume is None:
+        return [Blocker(kind="missing", what=f"{what} is not there", mend="look for it with lvs, or restore it")]
+    if recorded not in (None, volume.uuid):
+        wrong = f"{what} {volume.path} has the uuid {volume.uuid}, on record is {recorded}"
+        return [Blocker(kind="identity", what=wrong, mend="somebody put another in its place: put the right one back")]
+    return []
+
+
+def _health(body: Volume) -> list[Blocker]:
+    if body.invalid or (body.used_percent or 0) >= 100:
+        what = f"the snapshot {body.path} has overflowed: its content is lost"
+        return [Blocker(kind="invalid", what=what, mend="delete it; give later ones more room: snapshot_percent")]
+    if body.merge_failed:
+        return [Blocker(kind="invalid", what=f"a merge of {body.path} has failed", mend="see dmesg and lvs")]
+    return []
+
+
+def _newer(seen: Family, body: Volume) -> list[Blocker]:
+    """A merge writes through newer snapshots and can overflow them; one of the same second may be newer."""
+    newer = [v for v in seen.snapshots if v is not body and not v.merging and not _older(v, body)]
+    mend = "delete it, or revert to it instead"
+    return [
+        Blocker(kind="newer", what=f"the snapshot {v.path} is not older than {body.path}", mend=mend) for v in newer
+    ]
+
+
+def _older(other: Volume, body: Volume) -> bool:
+    ours, theirs = body.tag("taken"), other.tag("taken")
+    if ours and theirs:
+        return int(theirs) < int(ours)
+    return other.taken < body.taken
+
+
+def _space(seen: Family, body: Volume) -> list[Blocker]:
+    room = seen.room(body.tag("snapshot") or "")
+    if room is not None or body.group_free >= body.size:
+        return []
+    what = f"volume group {body.group} has {body.group_free} bytes free, taking the snapshot anew needs {body.size}"
+    return [Blocker(kind="space", what=what, mend="extend the group or remove something")]
+
+
+def halfway(seen: Family) -> list[Blocker]:
+    """Say what is half way, for verbs that need a share at rest."""
+    mend = "call the revert again: it finishes what was begun"
+    return [Blocker(kind="halfway", what=f"a revert is half way: {v.path}", mend=mend) for v in seen.halfway]
+
+
+def leftovers(seen: Family) -> list[Volume]:
+    """The rooms of reverts that never began: their snapshot is there, and no merge of it."""
+    return [r for r in seen.rooms if r not in seen.snapshots and r not in seen.halfway and not _merging(seen, r)]
+
+
+def _merging(seen: Family, room: Volume) -> bool:
+    body = seen.body(room.tag("snapshot") or "")
+    return body is not None and body.merging
+
+
+def identity(seen: Family, share: Replica) -> list[Blocker]:
+    """Say whether the share's volume is not the one on record."""
+    return _identity("the share's volume", seen.origin, share.backend_id)

@@ -1,0 +1,202 @@
+"""LVM's tools: the only place that calls them. Rows with types, errors with names, one command per function.
+
+Reading is one ``lvs`` with every field that anybody needs, since on an idle machine the process is what costs.
+Nothing here knows of shares; only what a volume's tags say is told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from revertkit.drivers.lvm.rows import FIELDS, Volume, parse
+from revertkit.errors import BackendError, CommandFailed
+from revertkit.system.run import run
+
+SECONDS = "report/time_format=%s"
+POLL_EACH_SECOND = "activation/polling_interval=1"
+"""A merge is looked after every 15 seconds unless told otherwise, and ends only when it is looked after."""
+SYSFS = Path("/sys/class/block")
+
+
+class LvmFailed(CommandFailed):
+    """An LVM tool failed in a way that has a name; `pattern` is how its standard error says so."""
+
+    pattern: ClassVar[str]
+
+
+class NoSpace(LvmFailed):
+    """The volume group has not enough free extents."""
+
+    pattern = r"nsufficient (free space|free extents|suitable allocatable extents)"
+
+
+class InUse(LvmFailed):
+    """The volume, or a snapshot of it, is open."""
+
+    pattern = r"in use|is used by another device|Can't remove open logical volume|contains a filesystem in use"
+
+
+class Exists(LvmFailed):
+    """There is a volume of this name already."""
+
+    pattern = r"already exists in volume group"
+
+
+class NothingToDo(LvmFailed):
+    """The volume has this size already, or is larger."""
+
+    pattern = r"matches existing size|not larger than existing size|No size change"
+
+
+def volumes(group: str) -> list[Volume]:
+    """List every volume of the group, those that LVM hides (a snapshot that is merging) too."""
+    how = ["--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--config", SECONDS]
+    report = _lvm(["lvs", "-a", *how, "-o", FIELDS, group], changes=False)
+    return parse(report)
+
+
+def capacity(group: str) -> tuple[int, int]:
+    """Answer the group's size and what is free of it, in bytes."""
+    argv = ["vgs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", "vg_size,vg_free", group]
+    (row,) = json.loads(_lvm(argv, changes=False))["report"][0]["vg"]
+    return int(row["vg_size"]), int(row["vg_free"])
+
+
+def create(group: str, name: str, size: int, tags: Sequence[str]) -> None:
+    """Make an active volume of `size` bytes, wiped of what earlier volumes left at its beginning."""
+    _lvm(["lvcreate", "-y", "-Wy", "-Zy", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
+
+
+def reserve(group: str, name: str, size: int, tags: Sequence[str]) -> None:
+    """Take room for a volume that is not active and not wiped; `become_snapshot` wipes it."""
+    _lvm(["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
+
+
+def snapshot(group: str, origin: str, name: str, percent: int, tags: Sequence[str]) -> None:
+    """Take a read-only snapshot with room for changes to `percent` of its origin (100: to all of it, with tables)."""
+    argv = ["lvcreate", "-y", "-s", "-pr", "-n", name, "-l", f"{percent}%ORIGIN", *_tagged(tags)]
+    _lvm([*argv, f"{group}/{origin}"])
+
+
+def _tagged(tags: Sequence[str]) -> list[str]:
+    return [word for each in tags for word in ("--addtag", each)]
+
+
+def remove(*found: Volume) -> None:
+    """Remove volumes of ours.
+
+    Raises:
+        InUse: one is open.
+        BackendError: one is not ours; nothing was removed.
+    """
+    for volume in found:
+        if volume.tag("share") is None:
+            raise BackendError(f"{_full(volume)} has no tag of revertkit: it is not removed")
+    if found:
+        _lvm(["lvremove", "-y", *map(_full, found)])
+
+
+def activate(volume: Volume) -> None:
+    """Activate a volume; on an origin with a merge this begins it, and it goes on when this returns."""
+    _lvm(["lvchange", "-ay", "--config", POLL_EACH_SECOND, _full(volume)])
+
+
+def deactivate(volume: Volume) -> None:
+    """Deactivate a volume and, with an origin, its snapshots. InUse if anything holds one, in any mount namespace."""
+    _lvm(["lvchange", "-an", _full(volume)])
+
+
+def merge(snapshot: Volume) -> None:
+    """Say that `snapshot` shall be merged when its origin is activated next. Origin and snapshots are not active.
+
+    On an active and open origin the tool answers 0, does nothing, and keeps a merge pending that cannot be cancelled.
+    """
+    _lvm(["lvconvert", "-y", "--merge", _full(snapshot)])
+
+
+def look_after(origin: Volume) -> None:
+    """Have somebody look after the merge into `origin` again: who did may have been killed."""
+    _lvm(["lvchange", "--poll", "y", "--config", POLL_EACH_SECOND, _full(origin)])
+
+
+def become_snapshot(origin: Volume, room: Volume) -> None:
+    """Turn `room`, writable and not active, into a snapshot of `origin`; its first chunk is wiped."""
+    _lvm(["lvconvert", "-y", "--type", "snapshot", "-Zy", _full(origin), _full(room)])
+
+
+def write_protect(volume: Volume) -> None:
+    """Make it read-only."""
+    _lvm(["lvchange", "-pr", _full(volume)])
+
+
+def rename(volume: Volume, name: str) -> None:
+    """Give it another name."""
+    _lvm(["lvrename", volume.group, volume.name, name])
+
+
+def grow(volume: Volume, size: int) -> None:
+    """Make it `size` bytes large; NothingToDo is swallowed, for it means that it is."""
+    try:
+        _lvm(["lvextend", "-L", f"{size}b", _full(volume)])
+    except NothingToDo:
+        return
+
+
+def grow_with_origin(snapshot: Volume, percent: int) -> None:
+    """Give a snapshot room for changes to `percent` of its origin, which has grown."""
+    try:
+        _lvm(["lvextend", "-l", f"{percent}%ORIGIN", _full(snapshot)])
+    except NothingToDo:
+        return
+
+
+def trim(volume: Volume, size: int) -> None:
+    """Make it `size` bytes small; LVM itself looks that its file system ends before that, and refuses otherwise."""
+    _lvm(["lvreduce", "-y", "-L", f"{size}b", "--fs", "checksize", _full(volume)])
+
+
+def resume_suspended(volume_group: str, name: str) -> None:
+    """Resume what a killed LVM tool left suspended of an origin and its snapshots: reads of it would hang for ever.
+
+    Only for an origin that nobody else works on: a device that is suspended for good reason looks the same.
+    """
+    for device in suspended(volume_group, name):
+        run(["dmsetup", "resume", device])
+
+
+def suspended(group: str, name: str) -> list[str]:
+    """Name the suspended devices of an origin and its snapshots, the lower ones first; asks the kernel, no tool."""
+    by_name = {(node / "dm/name").read_text().strip(): node for node in SYSFS.glob("dm-*")}
+    top = "-".join(part.replace("-", "--") for part in (group, name))
+    nodes = [by_name[n] for n in (f"{top}-real", top) if n in by_name]
+    tops = [SYSFS / holder.name for node in nodes[:1] for holder in (node / "holders").iterdir()]
+    below = [SYSFS / slave.name for node in tops for slave in (node / "slaves").glob("dm-*")]
+    return list(_suspended_names([*below, *nodes, *tops]))
+
+
+def _suspended_names(nodes: Sequence[Path]) -> Iterator[str]:
+    for node in dict.fromkeys(nodes):
+        if (node / "dm/suspended").read_text().strip() == "1":
+            yield (node / "dm/name").read_text().strip()
+
+
+def _full(volume: Volume) -> str:
+    return f"{volume.group}/{volume.name}"
+
+
+def _lvm(argv: Sequence[str], changes: bool = True) -> str:
+    try:
+        return run(argv, changes=changes).stdout
+    except CommandFailed as failure:
+        raise _named(failure) from None
+
+
+def _named(failure: CommandFailed) -> CommandFailed:
+    for kind in (NoSpace, InUse, Exists, NothingToDo):
+        if re.search(kind.pattern, failure.stderr):
+            return kind(failure.argv, failure.status, failure.stderr)
+    return failure

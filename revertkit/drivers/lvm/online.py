@@ -1,0 +1,108 @@
+"""Putting a share or a snapshot where its users find it, and taking it away from there: mounts and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from revertkit.drivers.lvm import filesystems
+from revertkit.drivers.lvm.rows import Volume
+from revertkit.errors import BackendError, InvalidInput
+from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
+from revertkit.system import devices, mounts, nfs
+from revertkit.system.holders import holders
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one share or snapshot is seen: the id that it is exported under, and its directory."""
+
+    id: str
+    directory: Path
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Front:
+    """One backend's side to its users: the directory below which it mounts, and the address it exports at, if any."""
+
+    root: Path
+    address: str | None
+
+    def share(self, share: Replica) -> Place:
+        """Where a share is seen; the same whatever becomes of its volume."""
+        return Place(share.share_id, self.root / share.share_id)
+
+    def snapshot(self, volume: Volume) -> Place | None:
+        """Where a snapshot of ours is seen; None of one that is not ours."""
+        identity = volume.tag("snapshot")
+        return Place(identity, self.root / identity, read_only=True) if identity else None
+
+    def mount(self, place: Place, volume: Volume) -> None:
+        """Mount `volume`, by its device node and never by a UUID, which its snapshots share.
+
+        Raises:
+            BackendError: something else is mounted there.
+        """
+        seen = mounts.mounted_at(place.directory)
+        if seen is None:
+            options = filesystems.SNAPSHOT_OPTIONS if place.read_only else filesystems.MOUNT_OPTIONS
+            mounts.mount(devices.wait_for(volume.path), place.directory, "ext4", options)
+        elif seen.major_minor != mounts.block_device(volume.path):
+            raise BackendError(f"{seen.source} is mounted at {place.directory}, where {volume.path} belongs")
+
+    def bring_online(self, place: Place, volume: Volume, rules: Sequence[AccessRule]) -> list[ExportLocation]:
+        """Mount and export; nothing happens where it is so already."""
+        self.mount(place, volume)
+        if self.address is not None:
+            nfs.export(place.id, place.directory, [r for r in rules if not self.why_not(r)], place.read_only)
+        return self.locations(place)
+
+    def take_offline(self, place: Place | None) -> None:
+        """Unexport, unmount and remove the empty directory; no place is offline already.
+
+        Raises:
+            Busy: somebody holds it; it is mounted, and no longer exported.
+        """
+        if place is None:
+            return
+        if self.address is not None:
+            nfs.unexport(place.id)
+        while mounts.mounted_at(place.directory):
+            mounts.unmount(place.directory)
+        with suppress(FileNotFoundError, OSError):  # not empty: not ours to clear
+            place.directory.rmdir()
+
+    def locations(self, place: Place) -> list[ExportLocation]:
+        """Where it is reached: over NFS where this backend exports, and on this host."""
+        local = ExportLocation(path=str(place.directory), preferred=self.address is None)
+        if self.address is None:
+            return [local]
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return [ExportLocation(path=f"{host}:{place.directory}", preferred=True), local]
+
+    def why_not(self, rule: AccessRule) -> str:
+        """Say why a rule cannot be applied; empty if it can."""
+        if self.address is None:
+            return "this backend exports nothing: its export_address is not set"
+        if rule.access_type != "ip":
+            return f"only rules for IP addresses and networks are known, not {rule.access_type!r}"
+        try:
+            nfs.target(rule.access_to)
+        except InvalidInput as wrong:
+            return str(wrong)
+        return ""
+
+    def users(self, volume: Volume, place: Place | None) -> list[Blocker]:
+        """Name all that holds `volume`, but for our own mount at `place`: mounts elsewhere, processes, NFS clients."""
+        if not volume.open:
+            return []
+        found = mounts.mounts_of(volume.path)
+        ours = [m for m in found if place and m.target == place.directory and m.root == "/"][-1:]
+        blockers = [b for m in ours for b in mounts.users(m.target, volume.path)]
+        for strange in (m for m in found if m not in ours):
+            what = f"{volume.path} is mounted at {strange.target}"
+            blockers += [Blocker(kind="mounted", what=what, mend="unmount it"), *mounts.users(strange.target)]
+        return blockers if found else mounts.blockers(volume.path, holders(volume.path), [])

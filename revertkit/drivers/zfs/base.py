@@ -1,0 +1,161 @@
+"""What every verb of the ZFS driver stands on: the settings, the names, what has them, and being online."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from revertkit.driver import ShareDriver
+from revertkit.drivers.zfs import checks, online, openzfs
+from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
+from revertkit.errors import BackendError, Blocked, InvalidInput
+from revertkit.models import GIB, Blocker, ExportLocation, Replica, RevertState, SnapshotInstance, Stored
+from revertkit.system import mounts
+from revertkit.system.mounts import Busy
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*$"
+SEED = "seed"
+"""The snapshot that a local receive leaves on a new share; removed when the share is finished."""
+
+
+class ZfsBase(ShareDriver):
+    """Names, looks and ``ensure_share``."""
+
+    class Options(BaseModel):
+        """The settings of a ZFS backend."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        pool: str = Field(pattern=NAME, description="the zpool, or the dataset in one, under which the shares live")
+        mount_root: Path = Field(description="the directory below which shares are mounted")
+        export_address: IPv4Address | IPv6Address | None = Field(
+            None, description="the address that NFS clients use; without it shares are mounted on this host only"
+        )
+
+    options: Options
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        """Sweep, mount and export; where all is well this is one zfs(8) that reads."""
+        found, path = self._known(share), self._path(share)
+        self._sweep(found, share)
+        return online.bring_online(share, found.name, path, self._address)
+
+    def _sweep(self, found: Dataset, share: Replica) -> None:
+        """Bring mark and settings to what the record says."""
+        if found.reverting is not None:
+            self._refuse_halfway(found, share)
+            openzfs.clear(found.name, REVERTING)
+        if found.snapshot(SEED):
+            openzfs.destroy_snapshot(openzfs.snapshot_name(found.name, SEED))
+        wanted = self._settings(share)
+        if found.space["referenced"] > share.size * GIB:
+            del wanted["refquota"]  # it could not be set, and is no reason to keep the share from its users
+        if wrong := {prop: value for prop, value in wanted.items() if found.settings[prop] != value}:
+            openzfs.set_properties(found.name, wrong)
+
+    def _refuse_halfway(self, found: Dataset, share: Replica) -> None:
+        target = next((p for p in found.snapshots if p.guid == found.reverting), None)
+        size = target.size if target and target.size else share.size
+        state = checks.revert_state(found, target, size, bool(online.mounts_of(found.name)))
+        unrecorded = state is RevertState.REVERTED and size != share.size
+        if unrecorded or state in (RevertState.HALFWAY, RevertState.UNKNOWN):
+            what = f"{found.name} carries the mark of a revert to guid {found.reverting}, which is {state}"
+            raise Blocked(Blocker(kind="halfway", what=f"{what} and not on record", mend="recover the share"))
+
+    @contextmanager
+    def _put_back(self, share: Replica) -> Iterator[None]:
+        """Turn a refusal inside into Blocked, with the share online again if it was: nothing has changed."""
+        was_online = mounts.mounted_at(self._path(share)) is not None
+        try:
+            yield
+        except (Busy, Blocked, openzfs.Refusal) as refusal:
+            if was_online:
+                self.ensure_share(share)
+            blockers = [refused(refusal)] if isinstance(refusal, openzfs.Refusal) else refusal.blockers
+            raise Blocked(*blockers) from refusal
+
+    # --- names, and what has them
+
+    def _name(self, share: Replica) -> str:
+        if share.pool != self.options.pool:
+            raise InvalidInput(f"backend {self.backend} has the pool {self.options.pool} and no {share.pool}")
+        return f"{self.options.pool}/share-{_uuid(share.id)}"
+
+    def _snapshot_name(self, snapshot: SnapshotInstance) -> str:
+        return openzfs.snapshot_name(self._name(snapshot.replica), f"snap-{_uuid(snapshot.snapshot_id)}")
+
+    @property
+    def _address(self) -> str | None:
+        address = self.options.export_address
+        return str(address) if address else None
+
+    def _path(self, share: Replica) -> Path:
+        return self.options.mount_root / f"share-{_uuid(share.id)}"
+
+    def _settings(self, share: Replica) -> dict[str, str]:
+        return {
+            "mountpoint": str(self._path(share)),
+            "canmount": "noauto",
+            "sharenfs": "off",
+            "refquota": str(share.size * GIB),
+        }
+
+    def _there(self, share: Replica) -> Dataset:
+        if found := openzfs.look(self._name(share)):
+            return found
+        raise BackendError(f"there is no dataset {self._name(share)}")
+
+    def _known(self, share: Replica) -> Dataset:
+        """Look at the share.
+
+        Raises:
+            Blocked: it is missing, or not the one on record.
+        """
+        found = openzfs.look(self._name(share))
+        stranger = checks.stranger(found, share, self._name(share))
+        if stranger or found is None:
+            raise Blocked(*filter(None, [stranger]))
+        return found
+
+    def _point(self, found: Dataset, snapshot: SnapshotInstance) -> Point | None:
+        return found.snapshot(self._snapshot_name(snapshot).partition("@")[2])
+
+    def _known_pair(self, snapshot: SnapshotInstance) -> tuple[Dataset, Point]:
+        """Look at the share and its snapshot.
+
+        Raises:
+            Blocked: one of them is missing, or not the one on record.
+        """
+        found = self._known(snapshot.replica)
+        point = self._point(found, snapshot)
+        strange = checks.strange_snapshot(point, snapshot, self._snapshot_name(snapshot))
+        if strange or point is None:
+            raise Blocked(*filter(None, [strange]))
+        return found, point
+
+    def _stored(self, share: Replica) -> Stored:
+        found = self._known(share)
+        return Stored(backend_id=found.guid, size=found.space["refquota"] // GIB)
+
+
+def refused(refusal: openzfs.Refusal) -> Blocker:
+    return Blocker(kind="refused", what=str(refusal), mend="see to that first")
+
+
+def _uuid(text: str) -> str:
+    """Return `text` as it is if it is an id of ours.
+
+    Raises:
+        InvalidInput: it is not, and could mean something else in a name.
+    """
+    try:
+        if str(uuid.UUID(text)) == text:
+            return text
+    except ValueError:
+        pass
+    raise InvalidInput(f"{text!r} is no UUID")

@@ -1,0 +1,77 @@
+"""What one look at a dataset means for a revert: how far it has come, and what stands in its way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from revertkit.drivers.zfs.listing import Dataset, Health, Point
+from revertkit.models import GIB, Blocker, Replica, RevertState, SnapshotInstance
+
+
+def recorded_size(point: Point, snapshot: SnapshotInstance) -> int:
+    """Answer the share's size in GiB when the snapshot was taken: as the snapshot itself says, else as on record."""
+    return point.size or snapshot.size
+
+
+def revert_state(dataset: Dataset, point: Point | None, size: int, mounted: bool) -> RevertState:
+    """Say how far the revert to `point`, with its share's `size` in GiB, has come.
+
+    The mark is set only while the share is offline and cleared before it comes online. So the intent log is empty, all
+    that was written is on disk, and nobody writes: with nothing written since the newest snapshot, and that being the
+    target, the share is the target.
+    """
+    if dataset.reverting is None:
+        return RevertState.UNCHANGED
+    if point is None or mounted:
+        return RevertState.UNKNOWN
+    if dataset.reverting != point.guid or dataset.snapshots[-1] != point or dataset.space["written"]:
+        return RevertState.UNCHANGED
+    return RevertState.REVERTED if dataset.space["refquota"] == size * GIB else RevertState.HALFWAY
+
+
+def stranger(dataset: Dataset | None, share: Replica, name: str) -> Blocker | None:
+    """Say why the dataset is not the share on record; None if it is."""
+    if dataset is None:
+        return Blocker(kind="missing", what=f"there is no dataset {name}", mend="restore it, or delete the share")
+    if dataset.share_id != share.share_id:
+        carries = f"carries the share id {dataset.share_id}" if dataset.share_id else "carries no share id"
+        return Blocker(kind="identity", what=f"{name} {carries}, not {share.share_id}", mend="rename it out of the way")
+    if share.backend_id not in (None, dataset.guid):
+        what = f"the guid of {name} is {dataset.guid} and not {share.backend_id} as on record"
+        return Blocker(kind="identity", what=what, mend="find out who replaced it")
+    return None
+
+
+def strange_snapshot(point: Point | None, snapshot: SnapshotInstance, name: str) -> Blocker | None:
+    """Say why the snapshot there is not the one on record; None if it is."""
+    if point is None:
+        return Blocker(kind="missing", what=f"there is no snapshot {name}", mend="delete it here and take another")
+    if point.snapshot_id != snapshot.snapshot_id:
+        carries = f"carries the snapshot id {point.snapshot_id}" if point.snapshot_id else "carries no snapshot id"
+        what = f"{name} {carries}, not {snapshot.snapshot_id}"
+        return Blocker(kind="identity", what=what, mend="rename it out of the way")
+    if snapshot.backend_id not in (None, point.guid):
+        what = f"the guid of {name} is {point.guid} and not {snapshot.backend_id} as on record"
+        return Blocker(kind="identity", what=what, mend="find out who replaced it")
+    return None
+
+
+def refusals(dataset: Dataset, point: Point, size: int, health: Health) -> Iterator[Blocker]:
+    """Name all that the kernel would refuse the rollback of `dataset` to `point` for (dsl_dataset_rollback_check)."""
+    pool = dataset.name.partition("/")[0]
+    yield from (Blocker(kind="pool", what=lack.why, mend=lack.mend) for lack in health.lacks(pool))
+    yield from newer(dataset.newer(point))
+    if point.referenced > size * GIB:
+        what = f"{point.name} refers to {point.referenced} bytes and the share's size was {size} GiB"
+        yield Blocker(kind="size", what=what, mend="find out who changed the snapshot's properties")
+    space = dataset.space
+    if min(space["refreservation"], space["usedbydataset"]) > space["available"]:
+        what = f"{pool} has no room to hold the refreservation of {dataset.name} twice for a moment"
+        yield Blocker(kind="space", what=what, mend=f"free some, or `zfs set refreservation=none {dataset.name}`")
+
+
+def newer(points: Iterable[Point]) -> Iterator[Blocker]:
+    """Name what is newer than the target."""
+    for point in points:
+        mend = f"if it is not needed: zfs destroy {point.name}"
+        yield Blocker(kind=point.kind, what=f"the {point.kind} {point.name} is newer", mend=mend)

@@ -1,0 +1,171 @@
+"""The ZFS driver: a dataset per share, its size as refquota, reverted in place by ``lzc_rollback_to``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from revertkit.driver import (
+    SupportsAccessRules,
+    SupportsCreateFromSnapshot,
+    SupportsExtend,
+    SupportsShrink,
+    SupportsSnapshots,
+)
+from revertkit.drivers.zfs import checks, online, openzfs
+from revertkit.drivers.zfs.base import SEED, refused
+from revertkit.drivers.zfs.listing import SHARE, Dataset
+from revertkit.drivers.zfs.revert import Reverting
+from revertkit.errors import Blocked, CommandFailed
+from revertkit.models import GIB, Blocker, Lack, Pool, Replica, SnapshotInstance, Stored
+
+ACLS = {"acltype": "posix", "xattr": "sa"}
+"""Access control lists as every other Linux file system has them; ZFS has them off (zfsprops(7))."""
+
+
+class ZfsDriver(
+    Reverting,
+    SupportsSnapshots,
+    SupportsCreateFromSnapshot,
+    SupportsExtend,
+    SupportsShrink,
+    SupportsAccessRules,
+):
+    """Shares on one zpool, or under one dataset of it."""
+
+    api_version: ClassVar[int] = 1
+
+    @classmethod
+    def probe(cls) -> list[Lack]:
+        """Name what this host lacks for ZFS, by Debian's packages."""
+        return openzfs.probe()
+
+    def pools(self) -> list[Pool]:
+        """The zpool, or the dataset in it, is the one pool; refquota reserves nothing, so shares may promise more."""
+        name = self.options.pool
+        (used, free), health = openzfs.capacity(name), openzfs.health(name)
+        lacks = tuple(health.lacks(openzfs.pool_of(name)))
+        return [Pool(name=name, total_bytes=used + free, free_bytes=free, lacks=lacks)]
+
+    # --- shares
+
+    def create_share(self, share: Replica) -> Stored:
+        """Make the dataset, neither mounted nor exported yet."""
+        name = self._name(share)
+        if openzfs.look(name) is None:
+            openzfs.create(name)
+        found = self._there(share)
+        if found.share_id is None and not found.points:
+            self._finish_making(share)
+        return self._stored(share)
+
+    def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
+        """Copy the snapshot by a local send and receive: a clone would pin it, and with it the way back past it."""
+        (_, source), name = self._known_pair(snapshot), self._name(share)
+        seed = openzfs.snapshot_name(name, SEED)
+        if openzfs.look(name) is None:
+            openzfs.copy(source.name, seed)
+        found = self._there(share)
+        if found.share_id is None:
+            if [p.guid for p in found.points] != [source.guid]:
+                raise Blocked(_foreign(name, f"is no copy of {source.name}"))
+            self._finish_making(share)
+        stored = self._stored(share)
+        openzfs.destroy_snapshot(seed)
+        return stored
+
+    def _finish_making(self, share: Replica) -> None:
+        """Turn a dataset that has its content into the share; the id is what says that it is finished."""
+        openzfs.set_properties(self._name(share), {**self._settings(share), **ACLS, SHARE: share.share_id})
+
+    def delete_share(self, share: Replica) -> None:
+        """Take the share offline and destroy its dataset.
+
+        Raises:
+            Blocked: it is not ours, in use, or has a snapshot or child that nobody on record knows.
+        """
+        name, path = self._name(share), self._path(share)
+        found = openzfs.look(name)
+        if found is not None:
+            _refuse_to_destroy(found, share)
+        with self._put_back(share):
+            online.take_offline(share, name, path)
+        if found is not None and found.snapshot(SEED):
+            openzfs.destroy_snapshot(openzfs.snapshot_name(name, SEED))
+        openzfs.destroy(name)
+        if path.exists():
+            path.rmdir()
+
+    # --- snapshots
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        """Take the snapshot, with its id and the share's size on it, in one transaction."""
+        found, name = self._known(snapshot.replica), self._snapshot_name(snapshot)
+        if found.reverting is not None:
+            self._refuse_halfway(found, snapshot.replica)
+        if self._point(found, snapshot) is None:
+            openzfs.snapshot(name, snapshot.snapshot_id, snapshot.size)
+        _, point = self._known_pair(snapshot)
+        return Stored(backend_id=point.guid, size=checks.recorded_size(point, snapshot))
+
+    def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Destroy the snapshot.
+
+        Raises:
+            Blocked: it is not the one on record, or somebody else keeps it: a clone, a hold, a send.
+        """
+        found = openzfs.look(self._name(snapshot.replica))
+        point = self._point(found, snapshot) if found else None
+        if point is None:
+            return
+        if strange := checks.strange_snapshot(point, snapshot, point.name):
+            raise Blocked(strange)
+        try:
+            openzfs.destroy_snapshot(point.name)
+        except openzfs.Refusal as refusal:
+            raise Blocked(refused(refusal)) from refusal
+
+    # --- size and access
+
+    def extend_share(self, share: Replica, new_size: int) -> Stored:
+        """Raise refquota; the share stays online."""
+        return self._resize(share, new_size)
+
+    def shrink_share(self, share: Replica, new_size: int) -> Stored:
+        """Lower refquota; the share stays online.
+
+        Raises:
+            Blocked: it holds more than that.
+        """
+        return self._resize(share, new_size)
+
+    def _resize(self, share: Replica, new_size: int) -> Stored:
+        name = self._known(share).name
+        try:
+            openzfs.set_properties(name, {"refquota": str(new_size * GIB)})
+        except CommandFailed:
+            used = self._known(share).space["referenced"]
+            if used <= new_size * GIB:
+                raise
+            what = f"{name} holds {used} bytes, more than {new_size} GiB"
+            raise Blocked(Blocker(kind="size", what=what, mend="remove some of it")) from None
+        return self._stored(share)
+
+    def update_access(self, share: Replica) -> dict[str, str]:
+        """Export by the rules that can be applied, and say why the others cannot; other clients do not notice."""
+        self.ensure_share(share)
+        return {rule.id: why for rule in share.rules if (why := online.why_not(rule, self._address))}
+
+
+def _refuse_to_destroy(found: Dataset, share: Replica) -> None:
+    """Refuse where a dataset is another's, or something on it is: what an interrupted create left may go."""
+    seed = f"{found.name}@{SEED}"
+    unknown = [p.name for p in found.snapshots if p.name != seed]
+    unfinished = found.share_id is None and not unknown
+    stranger = None if unfinished else checks.stranger(found, share, found.name)
+    blockers = [_foreign(name, "would be destroyed with the share") for name in [*unknown, *found.children]]
+    if stranger or blockers:
+        raise Blocked(*filter(None, [stranger]), *blockers)
+
+
+def _foreign(name: str, trouble: str) -> Blocker:
+    return Blocker(kind="foreign", what=f"{name} is not on record and {trouble}", mend="rename or destroy it")

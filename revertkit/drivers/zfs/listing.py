@@ -1,0 +1,152 @@
+"""What ``zfs get`` and ``zpool list`` say, as records. Pure: :mod:`~revertkit.drivers.zfs.openzfs` asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from revertkit.errors import BackendError
+from revertkit.models import Lack
+
+SHARE = "revertkit:share"
+"""On a dataset: the id of the share that it is. Set last, so that a dataset without it was never finished."""
+SNAPSHOT = "revertkit:snapshot"
+"""On a snapshot: the id of the snapshot that it is."""
+SIZE = "revertkit:size"
+"""On a snapshot: the share's size in GiB when it was taken; a rollback does not bring refquota back."""
+REVERTING = "revertkit:reverting"
+"""On a dataset: the guid of the snapshot that it is being reverted to; set only while it is offline."""
+OURS = (SHARE, SNAPSHOT, SIZE, REVERTING)
+SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
+SETTINGS = ("mountpoint", "canmount", "sharenfs", "refquota")
+ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", *SPACE, *SETTINGS, *OURS]))
+"""The properties that :func:`parse` needs."""
+
+
+class Kind(StrEnum):
+    """What of a dataset stands in the way of a rollback when it is newer than the target."""
+
+    SNAPSHOT = "snapshot"
+    BOOKMARK = "bookmark"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A snapshot or bookmark. `createtxg` orders them: two of one second have the same creation time."""
+
+    name: str
+    kind: Kind
+    guid: str
+    createtxg: int
+    referenced: int = 0
+    snapshot_id: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One look at a dataset: its bytes, settings and ids, its points with the oldest first, its children's names."""
+
+    name: str
+    guid: str
+    space: Mapping[str, int]
+    settings: Mapping[str, str]
+    share_id: str | None = None
+    reverting: str | None = None
+    points: tuple[Point, ...] = ()
+    children: tuple[str, ...] = ()
+
+    @property
+    def snapshots(self) -> tuple[Point, ...]:
+        """The snapshots, the oldest first."""
+        return tuple(p for p in self.points if p.kind is Kind.SNAPSHOT)
+
+    def snapshot(self, short_name: str) -> Point | None:
+        """Find a snapshot by what stands after the ``@``."""
+        return next((p for p in self.snapshots if p.name == f"{self.name}@{short_name}"), None)
+
+    def newer(self, point: Point) -> list[Point]:
+        """List what the kernel would not roll back over: snapshots after `point`, and bookmarks of such."""
+        return [p for p in self.points if p.createtxg > point.createtxg]
+
+
+@dataclass(frozen=True)
+class Health:
+    """One line of ``zpool list``: the pool's state in zpool's word, and whether it was imported read-only."""
+
+    state: str
+    readonly: bool
+
+    def lacks(self, pool: str) -> list[Lack]:
+        """Say why nothing can be written to the pool; empty if it can be."""
+        if self.state not in ("ONLINE", "DEGRADED"):
+            return [Lack(why=f"zpool {pool} is {self.state}", mend=f"see `zpool status -v {pool}`")]
+        if self.readonly:
+            return [Lack(why=f"zpool {pool} is imported read-only", mend="export it and import it read-write")]
+        return []
+
+
+def parse(listing: str, name: str) -> Dataset:
+    """Read what ``zfs get -Hp -o name,property,value,source`` says of the dataset `name`.
+
+    User properties count with the source ``local`` only: they are inherited, by snapshots too (zfsprops(7)).
+
+    Raises:
+        BackendError: a line that is none, or no word of `name`.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for line in listing.splitlines():
+        if not (fields := re.fullmatch(r"([^\t]+)\t([^\t]+)\t(.*)\t([^\t]*)", line)):
+            raise BackendError(f"zfs get said something that is no property: {line!r}")
+        thing, prop, value, source = fields.groups()
+        if prop not in OURS or source == "local":
+            found.setdefault(thing, {})[prop] = value
+    if name not in found:
+        raise BackendError(f"zfs get said nothing of {name}")
+    return _dataset(name, found)
+
+
+def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
+    own = found[name]
+    points = [_point(thing, said) for thing, said in found.items() if said["type"] in set(Kind)]
+    return Dataset(
+        name=name,
+        guid=own["guid"],
+        space={p: _number(own[p]) for p in SPACE},
+        settings={p: own[p] for p in SETTINGS},
+        share_id=own.get(SHARE),
+        reverting=own.get(REVERTING),
+        points=tuple(sorted(points, key=lambda p: p.createtxg)),
+        children=tuple(thing for thing in found if thing.startswith(f"{name}/")),
+    )
+
+
+def _point(name: str, said: Mapping[str, str]) -> Point:
+    return Point(
+        name=name,
+        kind=Kind(said["type"]),
+        guid=said["guid"],
+        createtxg=int(said["createtxg"]),
+        referenced=_number(said["referenced"]),
+        snapshot_id=said.get(SNAPSHOT),
+        size=_number(said.get(SIZE, "-")) or None,
+    )
+
+
+def _number(value: str) -> int:
+    """Read a number of ``-p``; ``-`` (the property does not apply) and ``none`` are 0."""
+    return 0 if value in ("-", "none") else int(value)
+
+
+def parse_health(listing: str) -> Health:
+    """Read the one line of ``zpool list -Hp -o health,readonly``.
+
+    Raises:
+        BackendError: it is none.
+    """
+    match listing.split():
+        case [state, readonly]:
+            return Health(state, readonly == "on")
+    raise BackendError(f"zpool list said something that is no health: {listing!r}")

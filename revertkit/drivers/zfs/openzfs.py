@@ -1,0 +1,282 @@
+"""OpenZFS: the only caller of libzfs_core, zfs(8) and zpool(8).
+
+What changes a dataset goes through libzfs_core where it has the call: it is one ioctl, and it says what went wrong by
+errno, not in prose. The commands list, and set properties, which libzfs_core cannot.
+
+A rollback is ``lzc_rollback_to`` and never ``zfs rollback``: that command lists what is newer, and libzfs then destroys
+whatever is newer by the time it gets there (cmd/zfs/zfs_main.c, lib/libzfs/libzfs_dataset.c), so that a snapshot taken
+in between is lost behind an exit status of 0. ``lzc_rollback_to`` has the kernel compare the newest snapshot with the
+expected one inside the transaction group (module/zfs/dsl_dataset.c), and refuses.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from revertkit.drivers.zfs import listing
+from revertkit.drivers.zfs.listing import Dataset, Health
+from revertkit.errors import BackendError, CommandFailed, InvalidInput
+from revertkit.models import Lack
+from revertkit.system.run import run, step, tool
+
+MODULE = Path("/sys/module/zfs")
+TOOLS = ("zfs", "zpool")
+NO_DATASET = "dataset does not exist"
+CANMOUNT_NOAUTO = 2
+"""``ZFS_CANMOUNT_NOAUTO`` of include/sys/fs/zfs.h: to the kernel an index property is a number."""
+UNMOUNTED: dict[bytes, bytes | int] = {b"canmount": CANMOUNT_NOAUTO, b"sharenfs": b"off"}
+"""Mounting and exporting are ours, and nothing comes back by itself at boot."""
+ROLLBACK_CHECK = b"""
+args = ...
+dataset, snapshot = args['argv'][1], args['argv'][2]
+return {errno = zfs.check.rollback(dataset), guid = zfs.get_prop(snapshot, 'guid')}
+"""
+"""See zfs-program(8): with which errno a rollback would fail now, and to a snapshot of which guid."""
+STREAM = ["large_blocks", "embedded_data", "compress"]
+"""The stream keeps blocks as they are on disk: pool and dataset have the features, being the same."""
+
+
+class Refusal(BackendError):
+    """libzfs_core failed one call: `number` is its errno, `name` what it was asked of, `details` what it said more."""
+
+    def __init__(self, call: str, name: str, number: int, details: str = "") -> None:
+        self.call, self.name, self.number = call, name, number
+        super().__init__(f"{call} of {name} failed: {details or reason(call, number)}")
+
+
+REASONS = {
+    ("lzc_rollback_to", errno.ESRCH): "it has no such snapshot",
+    ("lzc_rollback_to", errno.EEXIST): "a snapshot or bookmark is newer than the target",
+    ("lzc_rollback_to", errno.EBUSY): "it is in use: mounted in some namespace, or being sent or received",
+    ("lzc_rollback_to", errno.EDQUOT): "the snapshot is larger than the refquota",
+    ("lzc_rollback_to", errno.ENOSPC): "the pool has no room for its refreservation",
+    ("lzc_rollback_to", errno.ENOENT): "there is no such dataset",
+    ("lzc_destroy_snaps", errno.EEXIST): "it has a clone",
+    ("lzc_destroy_snaps", errno.EBUSY): "it is held (see zfs-hold(8)) or being sent",
+    ("lzc_destroy", errno.EBUSY): "it is mounted in some namespace, or has snapshots",
+    ("lzc_destroy", errno.EEXIST): "it has children",
+}
+"""What an errno means of a call, as the checks in module/zfs/dsl_dataset.c and dsl_destroy.c give them."""
+MEANINGS = {errno.EAGAIN: "the pool is suspended", errno.EROFS: "the pool is read-only"}
+
+
+def reason(call: str, number: int) -> str:
+    """Put the errno of a call into words; OpenZFS has numbers beyond the system's."""
+    words = REASONS.get((call, number)) or MEANINGS.get(number) or os.strerror(number)
+    return f"{words} ({errno.errorcode.get(number, number)})"
+
+
+def checked(name: str) -> str:
+    """Return `name` if it names a pool or dataset: never an option, a snapshot or a bookmark.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*", name):
+        raise InvalidInput(f"{name!r} names no ZFS dataset: letters, digits and _ . : - with / between the parts")
+    return name
+
+
+def snapshot_name(dataset: str, short_name: str) -> str:
+    """Put a snapshot's name together.
+
+    Raises:
+        InvalidInput: one of its halves is no name.
+    """
+    if "/" in short_name:
+        raise InvalidInput(f"{short_name!r} names no ZFS snapshot: there is a / in it")
+    return f"{checked(dataset)}@{checked(short_name)}"
+
+
+def probe() -> list[Lack]:
+    """Say what this host lacks for ZFS and its exports, without loading any of it."""
+    found = [Lack(why=f"no {name} on this host", mend="apt install zfsutils-linux") for name in TOOLS if not tool(name)]
+    if not MODULE.exists():
+        mend = "apt install zfs-dkms and the kernel's headers, then modprobe zfs"
+        found.append(Lack(why="the kernel has no module zfs loaded", mend=mend))
+    if find_spec("libzfs_core") is None:
+        mend = "apt install python3-pyzfs; a virtual environment needs --system-site-packages to see it"
+        found.append(Lack(why="this Python has no module libzfs_core", mend=mend))
+    if os.geteuid() != 0:
+        found.append(Lack(why="mounting and rolling back ZFS needs root", mend="run as root"))
+    if tool("exportfs") is None:
+        mend = "apt install nfs-kernel-server"
+        found.append(Lack(why="exportfs is not installed", mend=mend, capability="access_rules_support"))
+    return found
+
+
+# --- looking
+
+
+def look(name: str) -> Dataset | None:
+    """Look at a dataset and everything on it, by one command; None if its parent is there and it is not.
+
+    Raises:
+        CommandFailed: zfs(8) failed, or the parent is missing too: its pool may not be imported.
+    """
+    kinds, columns = "filesystem,snapshot,bookmark", "name,property,value,source"
+    argv = ["zfs", "get", "-Hp", "-d", "1", "-t", kinds, "-o", columns, ",".join(listing.ASKED), checked(name)]
+    done = run(argv, ok=(0, 1), changes=False)
+    if done.status == 0:
+        return listing.parse(done.stdout, name)
+    if NO_DATASET not in done.stderr:
+        raise CommandFailed(argv, done.status, done.stderr)
+    run(["zfs", "list", "-H", "-o", "name", name.rpartition("/")[0] or name], changes=False)
+    return None
+
+
+def capacity(name: str) -> tuple[int, int]:
+    """Answer how many bytes are used below `name` and how many are free to it, after parity and reservations.
+
+    Raises:
+        CommandFailed: there is no such dataset, or its pool is not imported.
+    """
+    said = run(["zfs", "list", "-Hp", "-o", "used,available", checked(name)], changes=False).stdout
+    used, free = said.split()
+    return int(used), int(free)
+
+
+def health(name: str) -> Health:
+    """Ask how the zpool is that holds `name`.
+
+    Raises:
+        CommandFailed: there is no such pool.
+    """
+    return listing.parse_health(
+        run(["zpool", "list", "-Hp", "-o", "health,readonly", pool_of(name)], changes=False).stdout
+    )
+
+
+def pool_of(name: str) -> str:
+    """Answer the zpool that holds the dataset `name`."""
+    return checked(name).partition("/")[0]
+
+
+def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
+    """Say why the kernel would not roll `dataset` back to `snapshot` now; empty if it would. Changes nothing.
+
+    ``lzc_rollback_to`` would also roll back what is mounted, and readers then see stale pages (openzfs issue 10931).
+    This refuses it in whatever mount namespace it is mounted, and a snapshot that is not the one of this `guid`. It
+    waits for a transaction group, for outside of one the kernel does not look whether a dataset is mounted
+    (dsl_dataset_handoff_check).
+    """
+    arguments = [dataset.encode(), snapshot.encode()]
+    said = _core("lzc_channel_program", dataset, pool_of(dataset).encode(), ROLLBACK_CHECK, params=arguments)
+    if str(said[b"guid"] % 2**64) != guid:
+        return f"the guid of {snapshot} is {said[b'guid'] % 2**64} and not {guid}"
+    return reason("lzc_rollback_to", said[b"errno"]) if said[b"errno"] else ""
+
+
+# --- changing
+
+
+def create(name: str) -> None:
+    """Make an empty dataset, neither mounted nor shared."""
+    with step("lzc_create"):
+        _core("lzc_create", name, checked(name).encode(), "zfs", UNMOUNTED)
+
+
+def destroy(name: str) -> None:
+    """Destroy a dataset without snapshots and children; the kernel refuses any other. Nothing there is fine."""
+    with step("lzc_destroy"):
+        try:
+            _core("lzc_destroy", name, checked(name).encode())
+        except Refusal as refusal:
+            if refusal.number != errno.ENOENT:
+                raise
+
+
+def snapshot(name: str, snapshot_id: str, size: int) -> None:
+    """Take the snapshot `name`, with its id and the share's `size` in GiB on it, in one transaction."""
+    own = {listing.SNAPSHOT.encode(): snapshot_id.encode(), listing.SIZE.encode(): str(size).encode()}
+    with step("lzc_snapshot"):
+        _core("lzc_snapshot", name, [name.encode()], own)
+
+
+def destroy_snapshot(name: str) -> None:
+    """Destroy the snapshot `name`, now and not deferred; nothing there is fine."""
+    with step("lzc_destroy_snaps"):
+        _core("lzc_destroy_snaps", name, [name.encode()], False)
+
+
+def rollback_to(dataset: str, snapshot: str) -> None:
+    """Roll `dataset` back to `snapshot`, which has to be its newest, in one transaction group.
+
+    Raises:
+        Refusal: ESRCH no such snapshot, EEXIST a newer snapshot or bookmark, EBUSY in use, EDQUOT larger than the
+            refquota, ENOSPC, ENOENT no such dataset. Nothing has changed.
+    """
+    with step("lzc_rollback_to"):
+        _core("lzc_rollback_to", dataset, dataset.encode(), snapshot.encode())
+
+
+def copy(source: str, target: str) -> None:
+    """Send the snapshot `source` to the new snapshot `target`; its dataset is made, neither mounted nor shared.
+
+    Both ends are in this process: when it dies the kernel takes the unfinished dataset away.
+
+    Raises:
+        Refusal: of the end that failed first; there is no new dataset.
+    """
+    reading, writing = os.pipe()
+    with step("lzc_receive"), ThreadPoolExecutor(2) as ends:
+        sending = ends.submit(_send, source, writing)
+        receiving = ends.submit(_receive, target, reading)
+    for failure in (sending.exception(), receiving.exception()):
+        if failure and not (isinstance(failure, Refusal) and failure.number == errno.EPIPE):
+            raise failure  # a broken pipe is only what the other end's failure looks like from here
+
+
+def _send(source: str, writing: int) -> None:
+    try:
+        _core("lzc_send", source, source.encode(), None, writing, STREAM)
+    finally:
+        os.close(writing)
+
+
+def _receive(target: str, reading: int) -> None:
+    try:
+        _core("lzc_receive", target, target.encode(), reading, props=UNMOUNTED)
+    finally:
+        os.close(reading)
+
+
+def set_properties(name: str, properties: Mapping[str, str]) -> None:
+    """Set properties by one zfs(8); user properties and settings come in one transaction, after the quotas."""
+    run(["zfs", "set", *[f"{prop}={value}" for prop, value in properties.items()], checked(name)])
+
+
+def clear(name: str, user_property: str) -> None:
+    """Take a user property away; not there is fine."""
+    run(["zfs", "inherit", user_property, checked(name)])
+
+
+# --- libzfs_core
+
+
+@cache
+def _libzfs_core() -> Any:
+    """Import pyzfs late: it takes as long as a command. It has no type stubs, so this is where it is Any."""
+    try:
+        import libzfs_core
+    except ImportError as missing:
+        raise BackendError(f"libzfs_core cannot be imported ({missing}): install Debian's python3-pyzfs") from missing
+    return libzfs_core
+
+
+def _core(call: str, name: str, *arguments: Any, **named: Any) -> Any:
+    """Call libzfs_core. pyzfs turns errno into some thirty classes, and all keep it."""
+    library = _libzfs_core()
+    try:
+        return getattr(library, call)(*arguments, **named)
+    except library.exceptions.ZFSError as failure:
+        details = getattr(failure, "details", None) or b""  # of a channel program
+        raise Refusal(call, name, failure.errno, details.decode(errors="replace").partition("\n")[0]) from failure

@@ -1,0 +1,93 @@
+"""One revert of a dataset, in place, by ``lzc_rollback_to``, and what each step leaves to a crash:
+
+1. check, unexport, unmount: the old data, offline;
+2. mark the dataset with the target's guid, and raise refquota to the snapshot's size if it is below: the same;
+3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
+4. refquota to the snapshot's size, verify: the same, and done.
+
+No snapshot is touched by any of it. The mark is set after the unmount and cleared before the next mount, by
+``ensure_share``: so a dataset with the mark and with nothing written since the target has been rolled back, and one
+without has not. Were it set earlier, writes that a power cut left in the intent log, which ``written`` does not count,
+would look like none.
+"""
+
+from __future__ import annotations
+
+from revertkit.driver import SupportsRevert
+from revertkit.drivers.zfs import checks, online, openzfs
+from revertkit.drivers.zfs.base import ZfsBase
+from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
+from revertkit.errors import BackendError, Blocked
+from revertkit.models import GIB, Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
+
+
+class Reverting(ZfsBase, SupportsRevert):
+    """The three verbs of a revert."""
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        """Look, and name all that stands in the way; what would be thrown away is what was written since the snapshot.
+
+        What was written in the last seconds and is not on disk yet is not counted.
+        """
+        share, name = snapshot.replica, self._name(snapshot.replica)
+        health, found = openzfs.health(self.options.pool), openzfs.look(name)
+        point = self._point(found, snapshot) if found else None
+        strangers = [
+            checks.stranger(found, share, name),
+            checks.strange_snapshot(point, snapshot, self._snapshot_name(snapshot)),
+        ]
+        blockers = [blocker for blocker in strangers if blocker]
+        if found and point:
+            blockers += checks.refusals(found, point, checks.recorded_size(point, snapshot), health)
+        blockers += online.in_use(name, self._path(share))
+        if blockers or found is None:
+            raise Blocked(*blockers)
+        return RevertPreview(discards_bytes=found.space["written"])
+
+    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
+        """Say how far the revert has come, by the mark on the dataset and what was written since the snapshot."""
+        found = openzfs.look(self._name(snapshot.replica))
+        if found is None or checks.stranger(found, snapshot.replica, found.name):
+            return RevertState.UNKNOWN
+        return self._state(found, self._point(found, snapshot), snapshot)
+
+    def _state(self, found: Dataset, point: Point | None, snapshot: SnapshotInstance) -> RevertState:
+        size = checks.recorded_size(point, snapshot) if point else snapshot.size
+        return checks.revert_state(found, point, size, bool(online.mounts_of(found.name)))
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        """Roll the share back, in place, and leave it offline.
+
+        Raises:
+            Blocked: something stands in the way; the share is as it was, and online if it was.
+            BackendError: afterwards the dataset is not the snapshot, whatever the kernel answered.
+        """
+        share = snapshot.replica
+        if self.revert_state(snapshot) not in (RevertState.HALFWAY, RevertState.REVERTED):
+            self.check_revert(snapshot)
+            with self._put_back(share):
+                online.take_offline(share, self._name(share), self._path(share))
+                self._roll_back(snapshot)
+        return self._finish(snapshot)
+
+    def _roll_back(self, snapshot: SnapshotInstance) -> None:
+        found, point = self._known_pair(snapshot)
+        if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
+            what = f"{found.name} cannot be rolled back to {point.name}: {why}"
+            refused = Blocker(kind="refused", what=what, mend="see to that first")
+            raise Blocked(*checks.newer(found.newer(point)), refused)
+        room = max(found.space["refquota"], checks.recorded_size(point, snapshot) * GIB)
+        openzfs.set_properties(found.name, {"refquota": str(room), REVERTING: point.guid})
+        openzfs.rollback_to(found.name, point.name)
+
+    def _finish(self, snapshot: SnapshotInstance) -> Reverted:
+        """Bring the size back, which a rollback does not, and look whether all is as it should be."""
+        found, point = self._known_pair(snapshot)
+        size = checks.recorded_size(point, snapshot)
+        if self._state(found, point, snapshot) is RevertState.HALFWAY:
+            openzfs.set_properties(found.name, {"refquota": str(size * GIB)})
+            found, point = self._known_pair(snapshot)
+        if (state := self._state(found, point, snapshot)) is not RevertState.REVERTED:
+            raise BackendError(f"{found.name} was rolled back to {point.name}, and yet it is {state}")
+        share = Stored(backend_id=found.guid, size=size)
+        return Reverted(share=share, snapshot=Stored(backend_id=point.guid, size=size))

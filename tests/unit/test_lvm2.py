@@ -1,0 +1,221 @@
+"""LVM: real reports read right, errors recognised, and what one look says of a revert."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from revertkit.drivers.lvm import family, lvm2, rows
+from revertkit.drivers.lvm.family import Family
+from revertkit.drivers.lvm.rows import Volume
+from revertkit.errors import BackendError, CommandFailed, InvalidInput
+from revertkit.models import Replica, RevertState, SnapshotInstance
+from revertkit.system.run import Completed
+
+REPORT = """
+  {
+      "report": [
+          {
+              "lv": [
+                  {"lv_name":"room-a", "lv_uuid":"eaVRgS-McpG-NHPQ-iCl5-SWlq-Q07A-zw6vcY", "lv_size":"222298112",
+                   "lv_tags":"revertkit.share=cap,revertkit.snapshot=a,revertkit.was=foo", "lv_time":"1795350642",
+                   "lv_attr":"-wi-------", "origin":"", "lv_active":"0", "lv_device_open":"-1", "lv_merging":"0",
+                   "lv_merge_failed":"-1", "lv_snapshot_invalid":"-1", "snap_percent":"", "vg_name":"vg0",
+                   "vg_free":"2768240640"},
+                  {"lv_name":"share-cap", "lv_uuid":"fWZ7uO-VVpy-w6bV-6jea-ese8-U1Hq-WXU8Jo", "lv_size":"1073741824",
+                   "lv_tags":"revertkit.share=cap", "lv_time":"1795350427", "lv_attr":"Owi---s---", "origin":"",
+                   "lv_active":"0", "lv_device_open":"-1", "lv_merging":"1", "lv_merge_failed":"-1",
+                   "lv_snapshot_invalid":"-1", "snap_percent":"", "vg_name":"vg0", "vg_free":"2768240640"},
+                  {"lv_name":"[snap-a]", "lv_uuid":"iTdgIn-oI5Q-VuLN-T1g0-xWnj-F9n6-Tt2hqN", "lv_size":"226492416",
+                   "lv_tags":"revertkit.share=cap,revertkit.snapshot=a", "lv_time":"1795350445",
+                   "lv_attr":"Sri---s---", "origin":"share-cap", "lv_active":"0", "lv_device_open":"-1",
+                   "lv_merging":"1", "lv_merge_failed":"-1", "lv_snapshot_invalid":"-1", "snap_percent":"",
+                   "vg_name":"vg0", "vg_free":"2768240640"},
+                  {"lv_name":"stranger", "lv_uuid":"kVbL79-FbBv-ca3I-pT9u-6CQ1-8C0c-UNiSwB", "lv_size":"67108864",
+                   "lv_tags":"", "lv_time":"1795350606", "lv_attr":"swi-I-s---", "origin":"share-cap",
+                   "lv_active":"1", "lv_device_open":"0", "lv_merging":"0", "lv_merge_failed":"0",
+                   "lv_snapshot_invalid":"1", "snap_percent":"100.00", "vg_name":"vg0", "vg_free":"2923429888"}
+              ]
+          }
+      ]
+      ,
+      "log": [
+      ]
+  }
+"""
+"""What lvs 2.03.31 said of a merge that waits for its origin's activation, and of a snapshot that has overflowed."""
+
+SHARE = Replica(id="r1", share_id="s1", host="h", pool="vg0", size=1, backend_id="uuid-r1")
+SNAPSHOT = SnapshotInstance(
+    id="i1", snapshot_id="n1", replica=SHARE, size=1, created_at=datetime(2026, 1, 1, tzinfo=UTC), backend_id="old"
+)
+ORIGIN = Volume(
+    group="vg0",
+    name="share-r1",
+    uuid="uuid-r1",
+    size=1 << 30,
+    tags=frozenset({"revertkit.share=r1"}),
+    taken=100,
+    origin="",
+    active=True,
+    open=False,
+    read_only=False,
+    merging=False,
+    merge_failed=False,
+    invalid=False,
+    used_percent=None,
+    group_free=1 << 40,
+)
+BODY = replace(
+    ORIGIN,
+    name="snap-i1",
+    uuid="old",
+    tags=frozenset(family.tags(SNAPSHOT)),
+    taken=200,
+    origin="share-r1",
+    read_only=True,
+    used_percent=1.0,
+)
+ROOM = replace(BODY, name="room-i1", uuid="new", tags=BODY.tags | {"revertkit.was=old"}, origin="", read_only=False)
+MERGING = replace(BODY, merging=True)
+
+
+def look(*volumes: Volume) -> Family:
+    return family.family(volumes, "r1")
+
+
+def kinds(*volumes: Volume) -> list[str]:
+    return [b.kind for b in family.blockers(look(*volumes), SNAPSHOT)]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "state"),
+    [
+        ((ORIGIN, BODY), RevertState.UNCHANGED),
+        ((ORIGIN, BODY, ROOM), RevertState.UNCHANGED),
+        ((ORIGIN, MERGING, ROOM), RevertState.HALFWAY),
+        ((ORIGIN, MERGING), RevertState.HALFWAY),
+        ((ORIGIN, ROOM), RevertState.HALFWAY),
+        ((ORIGIN, replace(ROOM, origin="share-r1")), RevertState.HALFWAY),
+        ((ORIGIN, replace(ROOM, name="snap-i1", origin="share-r1", read_only=True)), RevertState.REVERTED),
+        ((ORIGIN,), RevertState.UNKNOWN),
+        ((BODY,), RevertState.UNKNOWN),
+    ],
+)
+def test_how_far_a_revert_is(volumes: tuple[Volume, ...], state: RevertState) -> None:
+    assert family.state(look(*volumes), SNAPSHOT) is state
+
+
+def test_once_recorded_it_is_a_snapshot_like_any_other() -> None:
+    fresh = replace(ROOM, name="snap-i1", origin="share-r1")
+    on_record = SNAPSHOT.model_copy(update={"backend_id": "new"})
+    assert family.state(look(ORIGIN, fresh), on_record) is RevertState.UNCHANGED
+
+
+def test_only_a_room_that_never_began_is_swept() -> None:
+    assert family.leftovers(look(ORIGIN, BODY, ROOM)) == [ROOM]
+    assert family.leftovers(look(ORIGIN, MERGING, ROOM)) == []
+    assert family.leftovers(look(ORIGIN, ROOM)) == []
+    assert family.leftovers(look(ORIGIN, replace(ROOM, origin="share-r1"))) == []
+    assert family.leftovers(look(ORIGIN, BODY, replace(ROOM, tags=frozenset()))) == []
+
+
+def test_nothing_is_removed_without_our_tag() -> None:
+    with pytest.raises(BackendError, match="no tag"):
+        lvm2.remove(replace(BODY, tags=frozenset({"revertkit", "share=r1"})))
+
+
+def test_every_blocker_is_named() -> None:
+    stranger = replace(BODY, name="mine", uuid="x", tags=frozenset(), taken=200)
+    wrong = replace(BODY, uuid="other", invalid=True, group_free=0)
+    assert kinds(replace(ORIGIN, uuid="other"), wrong, stranger) == [
+        "identity",
+        "identity",
+        "invalid",
+        "newer",
+        "space",
+    ]
+    assert kinds() == ["missing", "missing"]
+    assert kinds(ORIGIN, replace(BODY, used_percent=100.0)) == ["invalid"]
+    assert kinds(ORIGIN, BODY, replace(stranger, taken=199)) == []
+
+
+def test_order_among_ours_is_what_the_records_say() -> None:
+    """A snapshot taken anew is younger by LVM's clock than one that was taken after it was first taken."""
+    tags = {"revertkit.share=r1", "revertkit.snapshot=i0", "revertkit.taken=5"}
+    assert kinds(ORIGIN, BODY, replace(BODY, name="snap-i0", tags=frozenset(tags), taken=300)) == []
+
+
+def test_the_room_is_not_asked_for_twice() -> None:
+    assert kinds(ORIGIN, replace(BODY, group_free=0), ROOM) == []
+
+
+@pytest.mark.parametrize("hostile", ["", "-y", "../x", "a b", "a/b", "@all", "x" * 65])
+def test_what_is_no_volume_s_name(hostile: str) -> None:
+    with pytest.raises(InvalidInput):
+        rows.named("share", hostile.replace("-y", "-y "))
+
+
+def test_a_real_report() -> None:
+    room, share, snap, stranger = rows.parse(REPORT)
+    assert (share.name, share.size, share.merging, share.active, share.open) == (
+        "share-cap",
+        1 << 30,
+        True,
+        False,
+        False,
+    )
+    assert (snap.name, snap.origin, snap.merging, snap.read_only) == ("snap-a", "share-cap", True, True)
+    assert (snap.used_percent, snap.tag("snapshot"), snap.tag("was")) == (None, "a", None)
+    assert (room.origin, room.tag("was"), room.read_only, room.taken) == ("", "foo", False, 1795350642)
+    assert (stranger.invalid, stranger.used_percent, stranger.tags) == (True, 100.0, frozenset())
+    assert str(snap.path) == "/dev/vg0/snap-a"
+
+
+def test_a_real_report_of_a_merge_is_half_way() -> None:
+    seen = family.family(rows.parse(REPORT), "cap")
+    assert [v.name for v in seen.halfway] == ["snap-a"]
+    assert family.leftovers(seen) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('Volume group "vg0" has insufficient free space (713 extents): 25600 required.', lvm2.NoSpace),
+        ("Logical volume vg0/share-cap contains a filesystem in use.", lvm2.InUse),
+        ("Logical volume vg0/share-cap in use.", lvm2.InUse),
+        ('Logical Volume "share-cap" already exists in volume group "vg0"', lvm2.Exists),
+        ("New size (256 extents) matches existing size (256 extents).", lvm2.NothingToDo),
+        ("New size given (52 extents) not larger than existing size (54 extents)", lvm2.NothingToDo),
+        ("Snapshot origin volumes can be resized only while inactive: try lvchange -an.", CommandFailed),
+    ],
+)
+def test_what_lvm_says_has_a_name(monkeypatch: pytest.MonkeyPatch, said: str, kind: type[CommandFailed]) -> None:
+    def refuse(argv: list[str], changes: bool) -> Completed:
+        raise CommandFailed(argv, 5, f"  {said}\n")
+
+    monkeypatch.setattr(lvm2, "run", refuse)
+    with pytest.raises(CommandFailed) as failure:
+        lvm2.activate(ORIGIN)
+    assert type(failure.value) is kind
+    assert failure.value.argv[0] == "lvchange"
+
+
+def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the kernel shows an origin whose tool was killed while its devices were suspended."""
+    devices = {"dm-0": ("vg0-share--r1-real", 1), "dm-1": ("vg0-share--r1", 1), "dm-2": ("vg0-snap--a-cow", 0)}
+    devices |= {"dm-3": ("vg0-snap--a", 1), "dm-4": ("vg0-share--r2", 1)}
+    for node, (name, suspended) in devices.items():
+        for part in ("dm", "holders", "slaves"):
+            (tmp_path / node / part).mkdir(parents=True)
+        (tmp_path / node / "dm/name").write_text(f"{name}\n")
+        (tmp_path / node / "dm/suspended").write_text(f"{suspended}\n")
+    for above, below in (("dm-1", "dm-0"), ("dm-3", "dm-0"), ("dm-3", "dm-2")):
+        (tmp_path / below / "holders" / above).touch()
+        (tmp_path / above / "slaves" / below).touch()
+    monkeypatch.setattr(lvm2, "SYSFS", tmp_path)
+    assert lvm2.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
+    assert lvm2.suspended("vg0", "share-r3") == []

@@ -1,0 +1,88 @@
+"""Mounts: what the kernel writes, read right; what keeps one busy, named."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from revertkit.errors import BackendError
+from revertkit.system import mounts
+
+REAL = r"""
+24 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+29 24 0:25 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate
+151 24 253:3 / /srv/a\040b\134c\043d rw,nosuid,nodev shared:8 master:3 - ext4 /dev/mapper/vg0-share--1 rw,stripe=4
+152 24 253:3 /in /mnt/bound ro,relatime shared:81 - ext4 /dev/mapper/vg0-share--1 rw
+153 24 0:61 / /srv/stacked rw shared:82 - zfs tank0/my\040share rw,xattr,posixacl
+154 153 0:62 / /srv/stacked rw shared:83 - tmpfs none rw
+155 24 0:63 / /srv/café rw - tmpfs none rw
+""".strip()
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(REAL)
+    monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
+
+
+def test_escapes_options_and_optional_fields() -> None:
+    found = mounts.parse(REAL)[2]
+    assert found.target == Path("/srv/a b\\c#d")
+    assert found.options == ("rw", "nosuid", "nodev", "stripe=4")
+    assert (found.source, found.fstype, found.major_minor) == ("/dev/mapper/vg0-share--1", "ext4", "253:3")
+    assert mounts.parse(REAL)[3].root == "/in"
+
+
+def test_other_letters_stay_as_they_are() -> None:
+    assert mounts.parse(REAL)[-1].target == Path("/srv/café")
+
+
+@pytest.mark.usefixtures("real")
+def test_the_mount_on_top_is_the_one_that_is_seen() -> None:
+    seen = mounts.mounted_at(Path("/srv/stacked"))
+    assert seen is not None
+    assert seen.fstype == "tmpfs"
+    assert mounts.mounted_at(Path("/srv")) is None
+
+
+@pytest.mark.usefixtures("real")
+def test_mounts_of_a_source_that_is_no_device() -> None:
+    assert [m.target for m in mounts.mounts_of("tank0/my share")] == [Path("/srv/stacked")]
+
+
+@pytest.mark.usefixtures("real")
+def test_mounts_of_a_device_include_bind_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "block_device", lambda path: "253:3")
+    assert [m.target for m in mounts.mounts_of("/dev/vg0/share-1")] == [
+        Path("/srv/a b\\c#d"),
+        Path("/mnt/bound"),
+    ]
+
+
+def test_what_is_no_block_device() -> None:
+    assert mounts.block_device("/dev/null") is None
+    assert mounts.block_device("/nowhere/at/all") is None
+    assert mounts.block_device("/dev/null/below") is None
+
+
+def test_busy_for_good_names_the_unnamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mounts, "_umount2", lambda target: errno.EBUSY)
+    monkeypatch.setattr(mounts, "holders", lambda *paths: [])
+    with pytest.raises(mounts.Busy, match="another namespace") as busy:
+        mounts.unmount(tmp_path, seconds=0.1)
+    assert [b.kind for b in busy.value.blockers] == ["open"]
+
+
+def test_busy_for_a_moment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = [errno.EBUSY, errno.EBUSY, 0]
+    monkeypatch.setattr(mounts, "_umount2", lambda target: answers.pop(0))
+    mounts.unmount(tmp_path)
+    assert answers == []
+
+
+def test_not_mounted_is_fine_and_not_allowed_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mounts, "_umount2", lambda target: errno.EINVAL)
+    mounts.unmount(tmp_path)
+    monkeypatch.setattr(mounts, "_umount2", lambda target: errno.EPERM)
+    with pytest.raises(BackendError, match="not permitted"):
+        mounts.unmount(tmp_path)
