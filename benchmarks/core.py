@@ -58,8 +58,8 @@ def manager_in(directory: Path) -> ShareManager:
     backends = {"fast": BackendSettings(driver="memory")}
     manager = ShareManager.open(Settings(host="bench", state_dir=directory, backends=backends))
     manager.create_type("t", {"driver_handles_share_servers": "false", **SPECS})
-    for resource in ("shares", "snapshots", "gigabytes", "snapshot_gigabytes"):
-        manager.set_quota(None, resource, -1)
+    for counted in ("shares", "snapshots", "gigabytes", "snapshot_gigabytes"):
+        manager.set_quota(None, counted, -1)
     return manager
 
 
