@@ -53,7 +53,8 @@ def unfinished(
     query = query.where(operations.c.host == host) if host is not None else query
     query = query.where(operations.c.share_id == share_id) if share_id is not None else query
     query = query.where(operations.c.snapshot_id == snapshot_id) if snapshot_id is not None else query
-    return [_operation(row) for row in tx.execute(query.order_by(operations.c.created_at, operations.c.id))]
+    # Ordered here: asked to order, SQLite takes the index of all that a share ever did, and reads it to the end.
+    return sorted(map(_operation, tx.execute(query)), key=lambda operation: (operation.created_at, operation.id))
 
 
 def last_revert(tx: Connection, share_id: str) -> Operation | None:

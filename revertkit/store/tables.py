@@ -187,7 +187,7 @@ operations = Table(
     Column("created_at", Time, nullable=False),
     Column("finished_at", Time),
     Index(None, "share_id", "created_at"),
-    Index("ix_operations_unfinished", "host", "finished_at"),
+    Index("ix_operations_unfinished", "finished_at", "share_id"),
 )
 """No foreign keys: an operation's row outlives what it deleted."""
 reservations = Table(

@@ -1,4 +1,4 @@
-"""Behaviour 17, rule 7 in one process: an error, or a death, before and after every step and commit (memory backend)."""
+"""Behaviour 17, rule 7: an error or a death, before and after every step and commit, on the memory backend."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _retry(world: World, verb: str) -> None:
         manager.delete_share(CONTEXT, broken.id)
     for rule in [r for r in manager.access_rules(CONTEXT, "share") if r.access_to == "10.0.0.9"]:
         manager.deny_access(CONTEXT, "share", rule.id)
-    with suppress(RevertkitError) if _done_already(manager, verb) else suppress():
+    if not _done_already(manager, verb):
         VERBS[verb](manager)
     if verb.startswith("revert"):
         assert dict(world.files(manager.share(CONTEXT, "share"))) == KEPT

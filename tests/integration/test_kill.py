@@ -30,7 +30,7 @@ from support import (
 )
 
 from revertkit.drivers.directory import blockers
-from revertkit.errors import NotFound
+from revertkit.errors import InvalidInput, NotFound
 from revertkit.manager import ShareManager
 from revertkit.models import Share, Snapshot
 from revertkit.status import Status
@@ -103,7 +103,7 @@ def _same_links() -> Callable[[str, str], Any]:
     seen: dict[int, str] = {}
 
     def copy(source: str, target: str) -> None:
-        inode = os.stat(source).st_ino
+        inode = Path(source).stat().st_ino
         if inode in seen:
             os.link(seen[inode], target)
         else:
@@ -229,7 +229,7 @@ def _retry(world: World, manager: ShareManager, verb: str) -> None:
         VERBS[verb](manager)
     except NotFound:
         assert verb.startswith("delete ")
-    except Exception:
+    except InvalidInput:
         assert verb == "extend"
         assert manager.share(CONTEXT, "share").size == 2
     share = manager.share(CONTEXT, "share")

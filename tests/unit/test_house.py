@@ -15,6 +15,7 @@ ROOT = Path(revertkit.__file__).parent
 FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LEVELS = (
+    ("__main__",),
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance"),
     ("manager",),
@@ -27,7 +28,7 @@ LEVELS = (
     ("drivers",),
     ("driver",),
     ("store",),
-    ("locks", "state_dir"),
+    ("locks", "state_dir", "manifest"),
     ("system",),
     ("settings", "share_types"),
     ("errors",),

@@ -52,7 +52,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("operations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_operations_share_id_created_at"), ["share_id", "created_at"], unique=False)
-        batch_op.create_index("ix_operations_unfinished", ["host", "finished_at"], unique=False)
+        batch_op.create_index("ix_operations_unfinished", ["finished_at", "share_id"], unique=False)
 
     op.create_table(
         "quotas",
