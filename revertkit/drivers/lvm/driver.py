@@ -134,6 +134,7 @@ class LvmDriver(
         with blocking():
             self.front.take_offline(self.front.share(share))
             lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms)
+        self.front.forget(self.front.share(share))
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep the rooms of reverts that never began, activate, mount, export: one command where all is well."""
