@@ -107,7 +107,8 @@ class Front:
         if not volume.open:
             return []
         found = mounts.mounts_of(volume.path)
-        ours = [m for m in found if place and m.target == place.directory and m.root == "/"][-1:]
+        here = place and mounts.mounted_at(place.directory)
+        ours = [m for m in found if m == here and m.root == "/"][-1:]
         blockers = [b for m in ours for b in mounts.users(m.target, volume.path)]
         for strange in (m for m in found if m not in ours):
             what = f"{volume.path} is mounted at {strange.target}"
