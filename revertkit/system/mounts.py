@@ -70,7 +70,8 @@ def _plain(escaped: str) -> str:
 
 def mounted_at(target: Path) -> Mount | None:
     """Answer what is mounted at `target`; of several on top of each other the one that is seen."""
-    return next((m for m in reversed(mounts()) if m.target == target), None)
+    real = Path(os.path.realpath(target))  # as the kernel writes it
+    return next((m for m in reversed(mounts()) if m.target == real), None)
 
 
 def mounts_of(source: str | Path) -> list[Mount]:

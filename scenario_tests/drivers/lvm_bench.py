@@ -143,6 +143,7 @@ class Bench:
                 subprocess.run(["umount", "-A", volume.path], check=False, capture_output=True)
         self.driver.front.take_offline(self.driver.front.share(self.share))
         subprocess.run(["lvremove", "-y", f"@revertkit.share={self.share.id}"], check=False, capture_output=True)
+        self.driver.front.forget(self.driver.front.share(self.share))
 
     @property
     def volume_name(self) -> str:

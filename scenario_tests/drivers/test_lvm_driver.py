@@ -76,6 +76,16 @@ def stranger(bench: Bench) -> Iterator[str]:
         sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
+@contextmanager
+def nfs_mount(top: Path, at: Path) -> Iterator[None]:
+    """A client of the share, on this host."""
+    sh("mount", "-t", "nfs4", "-o", "timeo=50,retrans=2", f"127.0.0.1:{top}", at)
+    try:
+        yield
+    finally:
+        sh("umount", at)
+
+
 def kinds(blocked: pytest.ExceptionInfo[Blocked]) -> set[str]:
     return {b.kind for b in blocked.value.blockers}
 
@@ -104,18 +114,22 @@ def test_offline_at_its_end_and_answers_the_same_again(roomy: Bench) -> None:
     assert roomy.driver.revert_to_snapshot(snapshot) == done
 
 
-def test_three_deep(small: Bench) -> None:
+def test_three_deep_seen_by_a_client_that_stays_mounted(small: Bench, tmp_path: Path) -> None:
     states = []
     for word in "ABC":
         fill(small.top, word)
-        states.append((manifest(small.top), small.snap()))
+        states.append((word, manifest(small.top), small.snap()))
     disturb(small.top)
-    while states:
-        wanted, snapshot = states.pop()
-        snapshot = small.revert(small.snapshots[-1])
-        assert manifest(small.top) == wanted
-        assert [small.content(s) for s in small.snapshots[:-1]] == [m for m, _ in states]
-        small.delete(snapshot)
+    with nfs_mount(small.top, tmp_path):
+        assert (tmp_path / "overwritten").read_text() == "something else"
+        while states:
+            word, wanted, _ = states.pop()
+            snapshot = small.revert(small.snapshots[-1])
+            assert (tmp_path / "overwritten").read_text() == f"overwritten {word}\n" * 200
+            assert not (tmp_path / "added").exists()
+            assert manifest(small.top) == wanted
+            assert [small.content(s) for s in small.snapshots[:-1]] == [m for _, m, _ in states]
+            small.delete(snapshot)
     assert small.device_bytes() == GIB
 
 
@@ -227,12 +241,9 @@ def test_no_room_to_take_it_anew(refusing: Bench) -> None:
 
 
 def test_a_file_held_open_over_nfs_is_named(refusing: Bench, tmp_path: Path) -> None:
-    sh("mount", "-t", "nfs4", f"127.0.0.1:{refusing.top}", tmp_path)
-    try:
-        with (tmp_path / "kept").open("r+"), pytest.raises(Blocked, match=r"NFS client 127\.0\.0\.1.*kept"):
-            refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
-    finally:
-        sh("umount", tmp_path)
+    named = pytest.raises(Blocked, match=r"NFS client 127\.0\.0\.1.*kept")
+    with nfs_mount(refusing.top, tmp_path), (tmp_path / "kept").open("r+"), named:
+        refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
 
 
 def test_an_overflowed_snapshot_is_refused() -> None:
@@ -280,21 +291,6 @@ def test_deletes_of_what_is_not_there_succeed(small: Bench) -> None:
     for _ in range(2):
         small.driver.delete_share(small.share)
     assert not small.top.exists()
-
-
-def test_a_client_that_stays_mounted_reads_the_reverted_content(small: Bench, tmp_path: Path) -> None:
-    fill(small.top, "A")
-    wanted = (small.top / "overwritten").read_text()
-    snapshot = small.snap()
-    disturb(small.top)
-    sh("mount", "-t", "nfs4", "-o", "timeo=50,retrans=2", f"127.0.0.1:{small.top}", tmp_path)
-    try:
-        assert (tmp_path / "overwritten").read_text() == "something else"
-        small.revert(snapshot)
-        assert (tmp_path / "overwritten").read_text() == wanted
-        assert not (tmp_path / "added").exists()
-    finally:
-        sh("umount", tmp_path)
 
 
 def true_to(bench: Bench, snapshot: SnapshotInstance, moment: str) -> RevertState:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from revertkit.drivers.lvm import family, lvm2, rows
+from revertkit.capabilities import Capability, discover
+from revertkit.drivers.lvm import LvmDriver, family, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
@@ -219,3 +221,17 @@ def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(lvm2, "SYSFS", tmp_path)
     assert lvm2.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
     assert lvm2.suspended("vg0", "share-r3") == []
+
+
+def test_what_the_driver_is_found_to_support() -> None:
+    missing = {Capability.REPLICATION, Capability.REPLICATED_REVERT, Capability.SHRINK, Capability.MANAGE}
+    assert discover(LvmDriver) == set(Capability) - missing - {Capability.MANAGE_SNAPSHOTS}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"volume_group": "-y"}, {"volume_group": "a b"}, {"mount_root": "srv"}, {"export_address": "host"}, {"thin": 1}],
+)
+def test_settings_that_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        LvmDriver.Options.model_validate({"volume_group": "vg0", "mount_root": "/srv"} | wrong)

@@ -59,6 +59,14 @@ def test_mounts_of_a_device_include_bind_mounts(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+def test_a_mount_is_found_under_a_name_with_a_link(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real/share").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "mountinfo").write_text(f"9 1 0:9 / {tmp_path}/real/share rw - tmpfs none rw\n")
+    monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
+    assert mounts.mounted_at(tmp_path / "link/share") is not None
+
+
 def test_what_is_no_block_device() -> None:
     assert mounts.block_device("/dev/null") is None
     assert mounts.block_device("/nowhere/at/all") is None

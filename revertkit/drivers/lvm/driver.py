@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from revertkit import driver as contract
 from revertkit.drivers.lvm import family, filesystems, lvm2, rows
@@ -64,6 +64,13 @@ class LvmDriver(
             100, ge=1, le=100, description="room for a snapshot's changes, in percent of its share"
         )
         filesystem: Literal["ext4"] = Field("ext4", description="the file system of new shares")
+
+        @field_validator("mount_root")
+        @classmethod
+        def _absolute(cls, path: Path) -> Path:
+            if not path.is_absolute():
+                raise ValueError("it is not absolute")
+            return path
 
     def __init__(self, backend: str, options: Any) -> None:
         """Keep the settings; nothing is looked at yet."""
@@ -134,6 +141,7 @@ class LvmDriver(
         with blocking():
             self.front.take_offline(self.front.share(share))
             lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms)
+        self.front.forget(self.front.share(share))
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep the rooms of reverts that never began, activate, mount, export: one command where all is well."""

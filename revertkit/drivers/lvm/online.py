@@ -61,7 +61,10 @@ class Front:
         return self.locations(place)
 
     def take_offline(self, place: Place | None) -> None:
-        """Unexport, unmount and remove the empty directory; no place is offline already.
+        """Unexport and unmount; no place is offline already.
+
+        The empty directory stays: removing it would lazily unmount it in every other mount namespace, and so hide a
+        holder from LVM's own look before a merge.
 
         Raises:
             Busy: somebody holds it; it is mounted, and no longer exported.
@@ -72,8 +75,12 @@ class Front:
             nfs.unexport(place.id)
         while mounts.mounted_at(place.directory):
             mounts.unmount(place.directory)
-        with suppress(FileNotFoundError, OSError):  # not empty: not ours to clear
-            place.directory.rmdir()
+
+    def forget(self, place: Place | None) -> None:
+        """Remove the directory of what is gone; one that is not empty is not ours to clear."""
+        if place is not None:
+            with suppress(OSError):
+                place.directory.rmdir()
 
     def locations(self, place: Place) -> list[ExportLocation]:
         """Where it is reached: over NFS where this backend exports, and on this host."""
@@ -100,7 +107,8 @@ class Front:
         if not volume.open:
             return []
         found = mounts.mounts_of(volume.path)
-        ours = [m for m in found if place and m.target == place.directory and m.root == "/"][-1:]
+        here = place and mounts.mounted_at(place.directory)
+        ours = [m for m in found if m == here and m.root == "/"][-1:]
         blockers = [b for m in ours for b in mounts.users(m.target, volume.path)]
         for strange in (m for m in found if m not in ours):
             what = f"{volume.path} is mounted at {strange.target}"

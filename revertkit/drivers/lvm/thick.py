@@ -59,6 +59,7 @@ class Thick:
             with blocking():
                 self.front.take_offline(self.front.snapshot(body))
                 lvm2.remove(body, *([room] if room else []))
+            self.front.forget(self.front.snapshot(body))
         self._trim(seen, snapshot.replica.size, gone=body)
 
     def _trim(self, seen: Family, size: int, gone: Volume | None) -> None:
