@@ -19,8 +19,6 @@ from revertkit.system import mounts
 from revertkit.system.mounts import Busy
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*$"
-SEED = "seed"
-"""The snapshot that a local receive leaves on a new share; removed when the share is finished."""
 
 
 class ZfsBase(ShareDriver):
@@ -50,8 +48,8 @@ class ZfsBase(ShareDriver):
         if found.reverting is not None:
             self._refuse_halfway(found, share)
             openzfs.clear(found.name, REVERTING)
-        if found.snapshot(SEED):
-            openzfs.destroy_snapshot(openzfs.snapshot_name(found.name, SEED))
+        if any(p.name == self._seed(share) for p in found.snapshots):
+            openzfs.destroy_snapshot(self._seed(share))
         wanted = self._settings(share)
         if found.space["referenced"] > share.size * GIB:
             del wanted["refquota"]  # it could not be set, and is no reason to keep the share from its users
@@ -88,6 +86,10 @@ class ZfsBase(ShareDriver):
 
     def _snapshot_name(self, snapshot: SnapshotInstance) -> str:
         return openzfs.snapshot_name(self._name(snapshot.replica), f"snap-{_uuid(snapshot.snapshot_id)}")
+
+    def _seed(self, share: Replica) -> str:
+        """Name the snapshot that a local receive leaves on a new share; it goes when the share is finished."""
+        return openzfs.snapshot_name(self._name(share), f"seed-{share.id}")
 
     @property
     def _address(self) -> str | None:

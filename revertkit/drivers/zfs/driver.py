@@ -12,7 +12,7 @@ from revertkit.driver import (
     SupportsSnapshots,
 )
 from revertkit.drivers.zfs import checks, online, openzfs
-from revertkit.drivers.zfs.base import SEED, refused
+from revertkit.drivers.zfs.base import refused
 from revertkit.drivers.zfs.listing import SHARE, Dataset
 from revertkit.drivers.zfs.revert import Reverting
 from revertkit.errors import Blocked, CommandFailed
@@ -61,7 +61,7 @@ class ZfsDriver(
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
         """Copy the snapshot by a local send and receive: a clone would pin it, and with it the way back past it."""
         (_, source), name = self._known_pair(snapshot), self._name(share)
-        seed = openzfs.snapshot_name(name, SEED)
+        seed = self._seed(share)
         if openzfs.look(name) is None:
             openzfs.copy(source.name, seed)
         found = self._there(share)
@@ -86,11 +86,11 @@ class ZfsDriver(
         name, path = self._name(share), self._path(share)
         found = openzfs.look(name)
         if found is not None:
-            _refuse_to_destroy(found, share)
+            _refuse_to_destroy(found, share, self._seed(share))
         with self._put_back(share):
             online.take_offline(share, name, path)
-        if found is not None and found.snapshot(SEED):
-            openzfs.destroy_snapshot(openzfs.snapshot_name(name, SEED))
+        if found is not None and found.snapshots:
+            openzfs.destroy_snapshot(self._seed(share))
         openzfs.destroy(name)
         if path.exists():
             path.rmdir()
@@ -156,9 +156,8 @@ class ZfsDriver(
         return {rule.id: why for rule in share.rules if (why := online.why_not(rule, self._address))}
 
 
-def _refuse_to_destroy(found: Dataset, share: Replica) -> None:
+def _refuse_to_destroy(found: Dataset, share: Replica, seed: str) -> None:
     """Refuse where a dataset is another's, or something on it is: what an interrupted create left may go."""
-    seed = f"{found.name}@{SEED}"
     unknown = [p.name for p in found.snapshots if p.name != seed]
     unfinished = found.share_id is None and not unknown
     stranger = None if unfinished else checks.stranger(found, share, found.name)
