@@ -76,7 +76,7 @@ class ShareManager(Administration):
         """
         state_dir.prepare(settings.state_dir)
         if not settings.backends:
-            (settings.state_dir / "shares").mkdir(exist_ok=True)
+            state_dir.prepare(settings.embedded_root)
         host = state_dir.host_name(settings.state_dir, settings.host)
         embedded = settings.database == "sqlite"
         store = Store.embedded(settings.state_dir) if embedded else Store(settings.database)
@@ -349,7 +349,7 @@ class ShareManager(Administration):
     def _resize(self, context: Context, share: str, new_size: int, *, grow: bool) -> Share:
         _check_size(new_size)
         found = self.share(context, share)
-        if (new_size > found.size) is not grow:
+        if new_size == found.size or (new_size > found.size) is not grow:
             want = "larger" if grow else "smaller"
             raise InvalidInput(f"share {found.id} has {found.size} GiB; the new size has to be {want}, not {new_size}")
         verbs(self._driver(found.pool), SupportsExtend if grow else SupportsShrink)

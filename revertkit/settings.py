@@ -91,9 +91,14 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
+    def embedded_root(self) -> Path:
+        """Where the shares of the embedded default live."""
+        return self.state_dir / "shares"
+
+    @property
     def all_backends(self) -> dict[str, BackendSettings]:
         """The configured backends, or the embedded default where there is none."""
-        embedded = BackendSettings.model_validate({"driver": "directory", "mount_root": self.state_dir / "shares"})
+        embedded = BackendSettings.model_validate({"driver": "directory", "mount_root": self.embedded_root})
         return self.backends or {"local": embedded}
 
 

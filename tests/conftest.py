@@ -24,11 +24,13 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 """What goes wrong here goes wrong on purpose; drawn tracebacks take longer than the tests."""
 
 
-@pytest.fixture(autouse=True)
-def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_elses_settings() -> Iterator[None]:
     """Keep the environment of whoever runs the tests out of them."""
-    for name in [name for name in os.environ if name.startswith("REVERTKIT_")]:
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("REVERTKIT_")]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
