@@ -165,6 +165,8 @@ class Thick:
         """Make the room the snapshot, while nobody can write to the share."""
         origin, room = _there(seen.origin), _there(seen.room(snapshot.id))
         if not room.origin:
+            if held := self._users(seen, snapshot.replica):
+                raise Blocked(*held)  # who mounted it by hand meanwhile may have written what is no snapshot's
             self._trim(seen, snapshot.size, gone=None)
             if room.active:  # a boot activates everything, and a room in use is not wiped
                 lvm2.deactivate(room)
