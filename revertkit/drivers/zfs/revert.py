@@ -1,7 +1,7 @@
 """One revert of a dataset, in place, by ``lzc_rollback_to``, and what each step leaves to a crash:
 
-1. check, unexport, unmount: the old data, offline;
-2. mark the dataset with the target's guid, and raise refquota to the snapshot's size if it is below: the same;
+1. check, unexport, unmount, raise refquota to the snapshot's size if it is below: the old data, offline;
+2. ask the kernel whether it would, and mark the dataset with the target's guid: the same;
 3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
 4. refquota to the snapshot's size, verify: the same, and done.
 
@@ -72,12 +72,14 @@ class Reverting(ZfsBase, SupportsRevert):
 
     def _roll_back(self, snapshot: SnapshotInstance) -> None:
         found, point = self._known_pair(snapshot)
+        room = checks.recorded_size(point, snapshot) * GIB
+        if found.space["refquota"] < room:
+            openzfs.set_properties(found.name, {"refquota": str(room)})
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
             refused = Blocker(kind="refused", what=what, mend="see to that first")
             raise Blocked(*checks.newer(found.newer(point)), refused)
-        room = max(found.space["refquota"], checks.recorded_size(point, snapshot) * GIB)
-        openzfs.set_properties(found.name, {"refquota": str(room), REVERTING: point.guid})
+        openzfs.set_properties(found.name, {REVERTING: point.guid})
         openzfs.rollback_to(found.name, point.name)
 
     def _finish(self, snapshot: SnapshotInstance) -> Reverted:
