@@ -24,7 +24,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-import structlog
 from sqlalchemy import insert
 
 from revertkit.drivers.memory import MemoryDriver
@@ -230,7 +229,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=Path.cwd(), help="where to put the databases")
     parser.add_argument("--times", type=int, default=200, help="how many reverts")
     asked = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("revertkit").setLevel(logging.CRITICAL)
     root = Path(tempfile.mkdtemp(prefix="bench-", dir=asked.directory)).absolute()
     try:
         (root / "revert").mkdir()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import structlog
 import support
 
 from revertkit.drivers.memory import MemoryDriver
@@ -20,8 +19,13 @@ from revertkit.manager import ShareManager
 hypothesis.settings.register_profile("revertkit", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("revertkit")
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-"""What goes wrong here goes wrong on purpose; drawn tracebacks take longer than the tests."""
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """Log nothing: what goes wrong here goes wrong on purpose. A command under test may set up a log of its own."""
+    log = logging.getLogger("revertkit")
+    log.handlers, log.propagate = [], True
+    log.setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -90,26 +90,11 @@ def set_up_logs(*, verbose: bool) -> None:
     """Send the log to stderr if `verbose`, nowhere if not: what went wrong is in the error already."""
     import logging
 
-    import structlog
-
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.CRITICAL),
-        logger_factory=_to_stderr,
-    )
-
-
-def _to_stderr(*_: Any) -> Any:
-    import structlog
-
-    return structlog.PrintLogger(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logger = logging.getLogger("revertkit")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.DEBUG if verbose else logging.CRITICAL + 1)
 
 
 def session_of(ctx: typer.Context) -> Session:

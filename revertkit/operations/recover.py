@@ -10,10 +10,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from revertkit.errors import NotFound
 from revertkit.locks import Busy
+from revertkit.log import get_logger
 from revertkit.models import Operation, Outcome, Share
 from revertkit.operations import STORIES, load_case, lock_ids
 from revertkit.operations.site import Site
@@ -23,7 +22,7 @@ from revertkit.store import operations, shares
 from revertkit.system import processes
 from revertkit.system.run import operation as operation_of_children
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 CHILDREN_SECONDS = 60.0
 
 

@@ -7,13 +7,13 @@ specification's; the order of the run, and recovery by asking the backend, are d
 
 from __future__ import annotations
 
-import structlog
 from sqlalchemy import Connection
 
 from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsRevert
 from revertkit.errors import BackendError, Conflict, NotSupported
+from revertkit.log import get_logger
 from revertkit.models import (
     Context,
     Operation,
@@ -31,7 +31,7 @@ from revertkit.operations.story import Case, Story, Work, begin, check_in
 from revertkit.status import TRANSITIONS, RuleState
 from revertkit.store import access, operations, shares, snapshots
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-import structlog
 from sqlalchemy import Connection, Table
 
 from revertkit.driver import ShareDriver
 from revertkit.errors import Blocked, Conflict, OperationFailed
+from revertkit.log import get_logger
 from revertkit.models import (
     ExportLocation,
     Message,
@@ -36,7 +36,7 @@ from revertkit.status import RESTING, TRANSITIONS, Status, Transition
 from revertkit.store import messages, move, operations, shares, snapshots
 from revertkit.store.tables import instances, replicas
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 MESSAGE_DAYS = 30
 
 

@@ -22,11 +22,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from revertkit.errors import BackendError, CommandFailed
+from revertkit.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OPERATION_VARIABLE = "REVERTKIT_OPERATION"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import support
 from typer.testing import CliRunner
 
@@ -71,7 +70,6 @@ def cli(state: Path) -> Iterator[Cli]:
     MemoryDriver.reset()
     yield Cli(state)
     MemoryDriver.reset()
-    structlog.reset_defaults()
 
 
 @pytest.fixture

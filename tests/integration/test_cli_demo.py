@@ -10,17 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from revertkit.cli import demo_tree
 from revertkit.cli.app import app
-
-
-@pytest.fixture(autouse=True)
-def _logs() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

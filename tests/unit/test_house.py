@@ -31,7 +31,7 @@ LEVELS = (
     ("locks", "state_dir", "manifest"),
     ("system",),
     ("settings", "share_types"),
-    ("errors",),
+    ("errors", "log"),
     ("models",),
     ("status",),
 )
