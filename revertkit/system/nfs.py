@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from revertkit.errors import BackendError, InvalidInput
-from revertkit.models import AccessLevel, AccessRule
+from revertkit.models import AccessLevel, AccessRule, ExportLocation
 from revertkit.system.run import run
 
 DELEGATION = "deleg"
@@ -151,6 +151,28 @@ def _write(file: Path, text: str) -> None:
     fresh = file.with_suffix(".new")
     fresh.write_text(text, errors="surrogateescape")
     fresh.replace(file)
+
+
+def why_not(rule: AccessRule, address: str | None) -> str:
+    """Say why a backend that exports at `address` cannot apply a rule; empty if it can."""
+    if address is None:
+        return "this backend exports nothing: its export_address is not set"
+    if rule.access_type != "ip":
+        return f"only rules for IP addresses and networks are known, not {rule.access_type!r}"
+    try:
+        target(rule.access_to)
+    except InvalidInput as wrong:
+        return str(wrong)
+    return ""
+
+
+def locations(path: Path, address: str | None) -> list[ExportLocation]:
+    """Say where what is mounted at `path` is reached: over NFS where it is exported, and on this host."""
+    local = ExportLocation(path=str(path), preferred=address is None)
+    if address is None:
+        return [local]
+    host = f"[{address}]" if ":" in address else address
+    return [ExportLocation(path=f"{host}:{path}", preferred=True), local]
 
 
 def clients(path: Path) -> list[OpenFile]:

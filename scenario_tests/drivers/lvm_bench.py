@@ -126,7 +126,7 @@ class Bench:
         return found
 
     def body(self, snapshot: SnapshotInstance) -> Volume:
-        found = self.driver.kind.look(self.share).body(snapshot.id)
+        found = self.driver.kind.look(self.share).body(snapshot.snapshot_id)
         assert found is not None
         return found
 

@@ -52,7 +52,7 @@ REPORT = """
 
 SHARE = Replica(id="r1", share_id="s1", host="h", pool="vg0", size=1, backend_id="uuid-r1")
 SNAPSHOT = SnapshotInstance(
-    id="i1", snapshot_id="n1", replica=SHARE, size=1, created_at=datetime(2026, 1, 1, tzinfo=UTC), backend_id="old"
+    id="n1", snapshot_id="i1", replica=SHARE, size=1, created_at=datetime(2026, 1, 1, tzinfo=UTC), backend_id="old"
 )
 ORIGIN = Volume(
     group="vg0",

@@ -30,6 +30,7 @@ from revertkit.models import (
     SnapshotInstance,
     Stored,
 )
+from revertkit.system import nfs
 from revertkit.system.run import tool
 
 PACKAGES = {"lvs": "lvm2", "dmsetup": "dmsetup", "mkfs.ext4": "e2fsprogs", "e2image": "e2fsprogs", "mount": "mount"}
@@ -113,9 +114,9 @@ class LvmDriver(
 
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
         """Copy the snapshot to a volume of its own, which knows nothing of it afterwards."""
-        source = self.kind.look(snapshot.replica).body(snapshot.id)
+        source = self.kind.look(snapshot.replica).body(snapshot.snapshot_id)
         if source is None or source.invalid or source.merging:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} cannot be copied: {source}")
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be copied: {source}")
         volume = self._volume(share)
         if share.backend_id is None:
             self.front.take_offline(self.front.share(share))
@@ -191,7 +192,7 @@ class LvmDriver(
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by the rules that can be applied, and say why the others cannot."""
         self.ensure_share(share)
-        return {rule.id: why for rule in share.rules if (why := self.front.why_not(rule))}
+        return {rule.id: why for rule in share.rules if (why := nfs.why_not(rule, self.front.address))}
 
     # --- snapshots
 
@@ -206,10 +207,10 @@ class LvmDriver(
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
         """Mount the snapshot read-only and export it by its own rules."""
         seen, _ = self._at_rest(snapshot.replica)
-        body = seen.body(snapshot.id)
+        body = seen.body(snapshot.snapshot_id)
         place = self.front.snapshot(body) if body else None
         if body is None or place is None or body.invalid:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} cannot be mounted: {body}")
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be mounted: {body}")
         return self.front.bring_online(place, body, snapshot.rules)
 
     def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:

@@ -64,7 +64,7 @@ def family(volumes: Sequence[Volume], replica_id: str) -> Family:
 
 def state(seen: Family, snapshot: SnapshotInstance) -> RevertState:
     """Say how far a revert to `snapshot` has come."""
-    body, room = seen.body(snapshot.id), seen.room(snapshot.id)
+    body, room = seen.body(snapshot.snapshot_id), seen.room(snapshot.snapshot_id)
     if seen.origin is None or (body is None and room is None):
         return RevertState.UNKNOWN
     if body is None or body.merging:
@@ -78,7 +78,7 @@ def tags(snapshot: SnapshotInstance) -> list[str]:
     """What a snapshot's volume says of it; `taken` is its place in the order, which a volume made anew keeps."""
     return [
         rows.tag("share", snapshot.replica.id),
-        rows.tag("snapshot", snapshot.id),
+        rows.tag("snapshot", snapshot.snapshot_id),
         rows.tag("taken", int(snapshot.created_at.timestamp() * 1_000_000)),
     ]
 
@@ -86,7 +86,7 @@ def tags(snapshot: SnapshotInstance) -> list[str]:
 def blockers(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
     """Name all that LVM knows to stand in the way of a revert that has not begun."""
     share = _identity("the share's volume", seen.origin, snapshot.replica.backend_id)
-    body = seen.body(snapshot.id)
+    body = seen.body(snapshot.snapshot_id)
     found = [*share, *_identity("the snapshot's volume", body, snapshot.backend_id)]
     if body is not None:
         found += [*_health(body), *_newer(seen, body), *_space(seen, body)]

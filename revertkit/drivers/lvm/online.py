@@ -9,7 +9,7 @@ from pathlib import Path
 
 from revertkit.drivers.lvm import filesystems
 from revertkit.drivers.lvm.rows import Volume
-from revertkit.errors import BackendError, InvalidInput
+from revertkit.errors import BackendError
 from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
 from revertkit.system import devices, mounts, nfs
 from revertkit.system.holders import holders
@@ -33,12 +33,12 @@ class Front:
 
     def share(self, share: Replica) -> Place:
         """Where a share is seen; the same whatever becomes of its volume."""
-        return Place(share.share_id, self.root / share.share_id)
+        return Place(share.share_id, self.root / f"share-{share.id}")
 
     def snapshot(self, volume: Volume) -> Place | None:
         """Where a snapshot of ours is seen; None of one that is not ours."""
         identity = volume.tag("snapshot")
-        return Place(identity, self.root / identity, read_only=True) if identity else None
+        return Place(identity, self.root / f"snap-{identity}", read_only=True) if identity else None
 
     def mount(self, place: Place, volume: Volume) -> None:
         """Mount `volume`, by its device node and never by a UUID, which its snapshots share.
@@ -57,8 +57,10 @@ class Front:
         """Mount and export; nothing happens where it is so already."""
         self.mount(place, volume)
         if self.address is not None:
-            nfs.export(place.id, place.directory, [r for r in rules if not self.why_not(r)], place.read_only)
-        return self.locations(place)
+            nfs.export(
+                place.id, place.directory, [r for r in rules if not nfs.why_not(r, self.address)], place.read_only
+            )
+        return nfs.locations(place.directory, self.address)
 
     def take_offline(self, place: Place | None) -> None:
         """Unexport and unmount; no place is offline already.
@@ -82,26 +84,6 @@ class Front:
         if place is not None:
             with suppress(OSError):
                 place.directory.rmdir()
-
-    def locations(self, place: Place) -> list[ExportLocation]:
-        """Where it is reached: over NFS where this backend exports, and on this host."""
-        local = ExportLocation(path=str(place.directory), preferred=self.address is None)
-        if self.address is None:
-            return [local]
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return [ExportLocation(path=f"{host}:{place.directory}", preferred=True), local]
-
-    def why_not(self, rule: AccessRule) -> str:
-        """Say why a rule cannot be applied; empty if it can."""
-        if self.address is None:
-            return "this backend exports nothing: its export_address is not set"
-        if rule.access_type != "ip":
-            return f"only rules for IP addresses and networks are known, not {rule.access_type!r}"
-        try:
-            nfs.target(rule.access_to)
-        except InvalidInput as wrong:
-            return str(wrong)
-        return ""
 
     def users(self, volume: Volume, place: Place | None) -> list[Blocker]:
         """Name all that holds `volume`, but for our own mount at `place`: mounts elsewhere, processes, NFS clients."""

@@ -37,22 +37,23 @@ class Thick:
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
         """Take a read-only snapshot, or find it taken."""
-        origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.id)
+        origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
         with blocking(), suppress(lvm2.Exists):
             lvm2.snapshot(self.group, origin, name, self.percent, family.tags(snapshot))
         return Stored(backend_id=self._seen(snapshot).uuid, size=snapshot.size)
 
     def _seen(self, snapshot: SnapshotInstance) -> Volume:
         seen = self.look(snapshot.replica)
-        body = seen.body(snapshot.id)
+        body = seen.body(snapshot.snapshot_id)
         if body is None or body.merging or body.invalid or not body.read_only:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.id)} is not there as it should be: {body}")
+            name = rows.named("snap", snapshot.snapshot_id)
+            raise BackendError(f"the snapshot {name} is not there as it should be: {body}")
         return body
 
     def delete(self, snapshot: SnapshotInstance) -> None:
         """Remove the snapshot, and trim its share's volume where this was what kept it large."""
         seen = self.look(snapshot.replica)
-        body, room = seen.body(snapshot.id), seen.room(snapshot.id)
+        body, room = seen.body(snapshot.snapshot_id), seen.room(snapshot.snapshot_id)
         if half := family.halfway(seen):
             raise Blocked(*half)
         if body is not None:
@@ -79,7 +80,7 @@ class Thick:
 
     def _allowed(self, seen: Family, snapshot: SnapshotInstance) -> RevertPreview:
         found = [*family.blockers(seen, snapshot), *self._users(seen, snapshot.replica)]
-        body = seen.body(snapshot.id)
+        body = seen.body(snapshot.snapshot_id)
         if found or body is None:
             raise Blocked(*found)
         return RevertPreview(discards_bytes=round(body.size * (body.used_percent or 0) / 100))
@@ -114,19 +115,19 @@ class Thick:
         with self.offline(seen, snapshot.replica):
             seen = self.look(snapshot.replica)
             self._allowed(seen, snapshot)
-            body, origin = _there(seen.body(snapshot.id)), _there(seen.origin)
+            body, origin = _there(seen.body(snapshot.snapshot_id)), _there(seen.origin)
             lvm2.deactivate(origin)
         lvm2.merge(body)
         return replace(seen, origin=replace(origin, active=False))
 
     def _reserve(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Take the room: the intent, and the place of the snapshot made anew, in one change of LVM's metadata."""
-        body = _there(seen.body(snapshot.id))
-        if seen.room(snapshot.id) is not None:
+        body = _there(seen.body(snapshot.snapshot_id))
+        if seen.room(snapshot.snapshot_id) is not None:
             return
         marks = [*family.tags(snapshot), rows.tag("was", body.uuid)]
         with blocking():
-            lvm2.reserve(self.group, rows.named("room", snapshot.id), body.size, marks)
+            lvm2.reserve(self.group, rows.named("room", snapshot.snapshot_id), body.size, marks)
 
     @contextmanager
     def offline(self, seen: Family, share: Replica) -> Iterator[None]:
@@ -145,12 +146,12 @@ class Thick:
         origin = _there(seen.origin)
         if not origin.active:
             lvm2.activate(origin)
-        with step(f"merge {rows.named('snap', snapshot.id)}") as progress:
+        with step(f"merge {rows.named('snap', snapshot.snapshot_id)}") as progress:
             return self._waited(snapshot, origin, progress)
 
     def _waited(self, snapshot: SnapshotInstance, origin: Volume, progress: Callable[[float], None]) -> Family:
         pace = _Pace()
-        while (body := (seen := self.look(snapshot.replica)).body(snapshot.id)) is not None:
+        while (body := (seen := self.look(snapshot.replica)).body(snapshot.snapshot_id)) is not None:
             if not body.merging:
                 raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
             if pace.seen(body.used_percent) > STALLED_END:
@@ -163,7 +164,7 @@ class Thick:
 
     def _taken_anew(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Make the room the snapshot, while nobody can write to the share."""
-        origin, room = _there(seen.origin), _there(seen.room(snapshot.id))
+        origin, room = _there(seen.origin), _there(seen.room(snapshot.snapshot_id))
         if not room.origin:
             if held := self._users(seen, snapshot.replica):
                 raise Blocked(*held)  # who mounted it by hand meanwhile may have written what is no snapshot's
@@ -173,12 +174,12 @@ class Thick:
             lvm2.become_snapshot(origin, room)
         if not room.read_only:
             lvm2.write_protect(room)
-        lvm2.rename(room, rows.named("snap", snapshot.id))
+        lvm2.rename(room, rows.named("snap", snapshot.snapshot_id))
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""
         seen = self.look(snapshot.replica)
-        body, after = seen.body(snapshot.id), family.state(seen, snapshot)
+        body, after = seen.body(snapshot.snapshot_id), family.state(seen, snapshot)
         sound = body is not None and body.read_only and not body.invalid and seen.origin is not None
         if after is not RevertState.REVERTED or not sound or family.identity(seen, snapshot.replica):
             raise BackendError(f"after the revert LVM says {after}: {body}")

@@ -17,6 +17,7 @@ from revertkit.drivers.zfs.listing import SHARE, Dataset
 from revertkit.drivers.zfs.revert import Reverting
 from revertkit.errors import Blocked, CommandFailed
 from revertkit.models import GIB, Blocker, Lack, Pool, Replica, SnapshotInstance, Stored
+from revertkit.system import nfs
 
 ACLS = {"acltype": "posix", "xattr": "sa"}
 """Access control lists as every other Linux file system has them; ZFS has them off (zfsprops(7))."""
@@ -153,7 +154,7 @@ class ZfsDriver(
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by the rules that can be applied, and say why the others cannot; other clients do not notice."""
         self.ensure_share(share)
-        return {rule.id: why for rule in share.rules if (why := online.why_not(rule, self._address))}
+        return {rule.id: why for rule in share.rules if (why := nfs.why_not(rule, self._address))}
 
 
 def _refuse_to_destroy(found: Dataset, share: Replica, seed: str) -> None:

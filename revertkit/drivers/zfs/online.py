@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from revertkit.errors import BackendError, InvalidInput
-from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
+from revertkit.errors import BackendError
+from revertkit.models import Blocker, ExportLocation, Replica
 from revertkit.status import ReplicaState
 from revertkit.system import mounts, nfs
 from revertkit.system.mounts import Mount
@@ -37,6 +37,7 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
     Raises:
         Busy: somebody uses it. It is no longer exported.
     """
+    nfs.recall(path)
     nfs.unexport(share.share_id)
     for mount in reversed(mounts_of(dataset)):
         if mount.target.is_relative_to(path):
@@ -54,23 +55,6 @@ def bring_online(share: Replica, dataset: str, path: Path, address: str | None) 
         mounts.mount(dataset, path, "zfs", ["zfsutil"])
     elif seen.source != dataset:
         raise BackendError(f"{seen.source} is mounted at {path}, where {dataset} belongs")
-    rules = [rule for rule in share.rules if not why_not(rule, address)]
+    rules = [rule for rule in share.rules if not nfs.why_not(rule, address)]
     nfs.export(share.share_id, path, rules, read_only=share.state is not ReplicaState.ACTIVE)
-    local = ExportLocation(path=str(path), preferred=address is None)
-    if address is None:
-        return [local]
-    host = f"[{address}]" if ":" in address else address
-    return [ExportLocation(path=f"{host}:{path}", preferred=True), local]
-
-
-def why_not(rule: AccessRule, address: str | None) -> str:
-    """Say why a rule cannot be applied; empty if it can."""
-    if address is None:
-        return "this backend exports nothing: its export_address is not set"
-    if rule.access_type != "ip":
-        return f"only rules for IP addresses and networks are known, not {rule.access_type!r}"
-    try:
-        nfs.target(rule.access_to)
-    except InvalidInput as wrong:
-        return str(wrong)
-    return ""
+    return nfs.locations(path, address)
