@@ -68,7 +68,7 @@ def _count(ground: Ground, snapshot: Snapshot) -> int:
     """Revert once unharmed, and count the points."""
     done = ground.child(REVERT, snapshot.id, "0")
     assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    return int(done.stdout.splitlines()[-1])
 
 
 def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, point: int) -> None:

@@ -28,7 +28,7 @@ def test_the_original_data_is_there_again(ground: Ground) -> None:
         assert reverted.status is Status.AVAILABLE
         assert ground.manager.snapshot(ground.context, snapshot.id).status is Status.AVAILABLE
         assert manifest.record(ground.path(share)) == before
-        files.write(ground.path(share), "scratch")
+        (ground.path(share) / "scratch").write_text("scratch")
     ground.manager.revert_to_snapshot(ground.context, snapshot.id)
     assert manifest.record(ground.path(share)) == before
 

@@ -136,8 +136,12 @@ def _umount2(target: Path) -> int:
 
 
 def users(target: Path, *also: Path) -> list[Blocker]:
-    """Name what keeps the file system at `target` in use: processes here, that have `also` open too, NFSv4 clients."""
-    local, remote = holders(target, *also), nfs.clients(target)
+    """Name what keeps the file system at `target` in use: processes here, that have `also` open too, NFSv4 clients.
+
+    Not a client that has closed its files: what it keeps of them is given back by :func:`revertkit.system.nfs.recall`.
+    """
+    remote = [f for f in nfs.clients(target) if f.state != nfs.DELEGATION]
+    local = holders(target, *also)
     return blockers(target, local, remote) if local or remote else []
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +21,8 @@ from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import AccessLevel, AccessRule
 from revertkit.system.run import run
 
+DELEGATION = "deleg"
+"""The state of a file that a client has closed and may open again without asking."""
 EXPORTS = Path("/etc/exports.d")
 ETAB = Path("/var/lib/nfs/etab")
 """What the server exports now, as exportfs(8) keeps it."""
@@ -160,6 +164,28 @@ def clients(path: Path) -> list[OpenFile]:
         return []
     wanted = f"{os.major(device):02x}:{os.minor(device):02x}"
     return [held for held_on, held in _states() if held_on == wanted]
+
+
+def recall(top: Path, seconds: float = 5.0) -> None:
+    """Have clients give back their delegations: what they keep of files they have closed, which holds `top` busy.
+
+    An open for writing that does not wait makes the kernel recall one, and writes nothing. A client that has such a
+    file open after all opens it here before it gives back, and is then seen by :func:`clients`. Call it while `top` is
+    still exported, or they cannot answer; what has not come back after `seconds` is left to the unmounting to name.
+    """
+    end = time.monotonic() + seconds
+    while (kept := {f.inode for f in clients(top) if f.state == DELEGATION}) and time.monotonic() < end:
+        for path in _with_inode(top, kept):
+            with suppress(OSError):  # mostly EAGAIN: being recalled
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
+        time.sleep(0.1)
+
+
+def _with_inode(top: Path, inodes: set[int]) -> Iterator[str]:
+    """Find the regular files of these inodes; the kernel tells no more of a path than its last two parts."""
+    for directory, _, _ in os.walk(top):
+        with os.scandir(directory) as entries:
+            yield from (e.path for e in entries if e.inode() in inodes and e.is_file(follow_symlinks=False))
 
 
 def _states() -> Iterator[tuple[str, OpenFile]]:

@@ -6,14 +6,19 @@ import hashlib
 import os
 import signal
 import subprocess
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from revertkit.drivers.lvm import LvmDriver, lvm2, rows
 from revertkit.drivers.lvm.rows import Volume
+from revertkit.errors import Blocked
 from revertkit.models import AccessRule, Replica, Reverted, SnapshotInstance, Stored, new_id
 from revertkit.system.run import StepEvent, watching
 
@@ -198,3 +203,37 @@ def killed(spared: set[str], call: Callable[[], object]) -> str:
     os.close(hear)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return moment
+
+
+def kinds(blocked: pytest.ExceptionInfo[Blocked]) -> set[str]:
+    return {b.kind for b in blocked.value.blockers}
+
+
+@contextmanager
+def nfs_mount(top: Path, at: Path) -> Iterator[None]:
+    """A client of the share, on this host."""
+    sh("mount", "-t", "nfs4", "-o", "timeo=50,retrans=2", f"127.0.0.1:{top}", at)
+    try:
+        yield
+    finally:
+        sh("umount", at)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait for what the test itself began."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@contextmanager
+def stranger(bench: Bench) -> Iterator[str]:
+    """A snapshot of the share that somebody took by hand; still there, and sound, at the end."""
+    name = f"stranger-{bench.share.id[:8]}"
+    sh("lvcreate", "-y", "-s", "-n", name, "-L", "64m", f"{GROUP}/{bench.volume_name}")
+    try:
+        yield name
+        assert not {v.name: v for v in lvm2.volumes(GROUP)}[name].invalid
+    finally:
+        sh("lvremove", "-y", f"{GROUP}/{name}")

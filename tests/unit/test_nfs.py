@@ -1,5 +1,6 @@
 """NFS: what is written for exports(5), and what the server tells of its clients."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,18 @@ def test_what_clients_hold() -> None:
         ("fd:03", nfs.OpenFile(client, "d/log", "open", 12)),
         ("fd:04", nfs.OpenFile(client, "a b", "deleg", 13)),
     ]
+
+
+def test_what_a_client_kept_is_recalled_without_a_byte_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    kept = tmp_path / "deep/kept"
+    kept.write_text("content")
+    looks = [[nfs.OpenFile("c", "deep/kept", "deleg", kept.stat().st_ino)], []]
+    opened = []
+    really = os.open
+    monkeypatch.setattr(nfs, "clients", lambda path: looks.pop(0))
+    monkeypatch.setattr(nfs.os, "open", lambda path, flags: opened.append(path) or really(path, flags))
+    before = kept.stat()
+    nfs.recall(tmp_path)
+    assert opened == [str(kept)]
+    assert (kept.read_text(), kept.stat().st_mtime_ns) == ("content", before.st_mtime_ns)

@@ -175,7 +175,7 @@ class LvmDriver(
 
     def _grow(self, seen: Family, volume: Volume, share: Replica, new_size: int) -> None:
         ours = [v for v in seen.snapshots if v.tag("snapshot")]
-        need = (new_size * GIB - volume.size) * (1 + len(ours))
+        need = round((new_size * GIB - volume.size) * (1 + len(ours) * self.options.snapshot_percent / 100))
         if need > volume.group_free:
             what = f"volume group {self.group} has {volume.group_free} bytes free, share and snapshots need {need} more"
             raise Blocked(Blocker(kind="space", what=what, mend="extend the group or remove something"))

@@ -72,6 +72,7 @@ class Front:
         if place is None:
             return
         if self.address is not None:
+            nfs.recall(place.directory)
             nfs.unexport(place.id)
         while mounts.mounted_at(place.directory):
             mounts.unmount(place.directory)

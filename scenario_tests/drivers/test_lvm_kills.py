@@ -1,0 +1,70 @@
+"""A thick LVM revert killed at every step: what it says is true, and a repeated call finishes it."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import pytest
+from lvm_bench import GROUP, Bench, disturb, fill, killed, manifest
+
+from revertkit.drivers.lvm import lvm2
+from revertkit.errors import Blocked
+from revertkit.models import RevertState, SnapshotInstance
+
+
+def true_to(bench: Bench, snapshot: SnapshotInstance, moment: str) -> RevertState:
+    """Hold what the driver says of a revert killed at `moment` against what it lets be done."""
+    state = bench.driver.revert_state(snapshot)
+    os.write(2, f"killed {moment}: {state}\n".encode())
+    assert state is not RevertState.UNKNOWN
+    if state is RevertState.HALFWAY:
+        with pytest.raises(Blocked, match="half way"):
+            bench.online()
+    return state
+
+
+@pytest.mark.timeout(1500)
+def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
+    """Each call is killed one step further than the one before, and takes up what that one left."""
+    fill(small.top, "A")
+    wanted = manifest(small.top)
+    older, snapshot = small.snap(), small.snap()
+    disturb(small.top)
+    spared: set[str] = set()
+    states = []
+    while moment := killed(spared, partial(small.driver.revert_to_snapshot, snapshot)):
+        spared.add(moment)
+        states.append(true_to(small, snapshot, moment))
+        if states[-2:-1] != states[-1:]:  # past it, an activation is another step than the one of its name before
+            spared.clear()
+    assert small.driver.revert_state(snapshot) is RevertState.REVERTED
+    assert states == sorted(states, key=[RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED].index)
+    assert set(states) == {RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED}
+    snapshot = small.revert(snapshot)
+    assert manifest(small.top) == wanted
+    assert small.content(snapshot) == wanted == small.content(older)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
+    """Killed at each moment of a whole revert: untouched and back online, or finished by one more call."""
+    fill(small.top, "A")
+    wanted = manifest(small.top)
+    older, snapshot = small.snap(), small.snap()
+    spared: set[str] = set()
+    disturb(small.top)
+    changed = manifest(small.top)
+    while moment := killed(spared, partial(small.driver.revert_to_snapshot, snapshot)):
+        spared.add(moment)
+        if true_to(small, snapshot, moment) is RevertState.UNCHANGED:
+            small.online()
+            assert manifest(small.top) == changed
+            assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-")]
+            continue
+        snapshot = small.revert(snapshot)
+        assert manifest(small.top) == wanted
+        disturb(small.top)
+        changed = manifest(small.top)
+    assert small.content(snapshot) == wanted == small.content(older)
