@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,14 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from support import (
     CONTEXT,
     Gate,
@@ -65,12 +73,13 @@ class Model:
     snapshots: list[Kept] = field(default_factory=list)
 
 
-FAULT = st.one_of(
-    st.none(),
-    st.none(),
-    st.tuples(st.integers(1, 12), st.sampled_from(["error", "death"])),
-)
-"""What goes wrong in an operation: nothing, or an error or a death at its n-th point."""
+def fault_of(points: int) -> st.SearchStrategy[Any]:
+    """Say what goes wrong in an operation of so many points: nothing, or an error or a death at one of them."""
+    return st.one_of(st.none(), st.tuples(st.integers(1, points), st.sampled_from(["error", "death", "death"])))
+
+
+FAULT, FAULT_OF_REVERT = fault_of(8), fault_of(22)
+WHICH = st.integers(0, 5)
 
 
 class Machine(RuleBasedStateMachine):
@@ -78,7 +87,7 @@ class Machine(RuleBasedStateMachine):
 
     template: Path
     root: Path
-    shares = Bundle("shares")
+    ended: Counter[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,6 +120,12 @@ class Machine(RuleBasedStateMachine):
         return found
 
     def attempt(self, fault: Any, verb: str, *arguments: Any, **more: Any) -> tuple[str, Any]:
+        """Run a verb with its fault; count how it ended."""
+        end, answer = self._attempt(fault, verb, *arguments, **more)
+        self.ended[f"{verb} {end}"] += 1
+        return end, answer
+
+    def _attempt(self, fault: Any, verb: str, *arguments: Any, **more: Any) -> tuple[str, Any]:
         """Run a verb with its fault; after a death start anew and recover. Answer how it ended, and its answer."""
         number, kind = fault or (0, "")
         reached: list[str] = []
@@ -138,6 +153,11 @@ class Machine(RuleBasedStateMachine):
         """Reach a share's content."""
         return self.driver.files(self.manager.share(CONTEXT, share_id).replica)
 
+    def pick(self, which: int, snapshots: int = 0) -> str:
+        """Name a share that has so many snapshots; nothing if there is none."""
+        fitting = [share for share, model in self.models.items() if len(model.snapshots) >= snapshots]
+        return fitting[which % len(fitting)] if fitting else ""
+
     def settle(self, share_id: str) -> None:
         """Set by hand what only a hand can: a resize that failed leaves its own error status."""
         status = self.manager.share(CONTEXT, share_id).status
@@ -153,50 +173,51 @@ class Machine(RuleBasedStateMachine):
 
     # --- what can be done
 
-    @rule(target=shares, size=st.integers(1, 12), fault=FAULT)
-    def create(self, size: int, fault: Any) -> Any:
+    @precondition(lambda self: len(self.models) < 3)
+    @rule(size=st.integers(1, 12), fault=FAULT)
+    def create(self, size: int, fault: Any) -> None:
         """Make a share."""
         known = set(self.models)
         end, answer = self.attempt(fault, "create_share", size)
         if end == "refused":
             assert isinstance(answer, QuotaExceeded)
-        return self.born(known, size, {})
+        self.born(known, size, {})
 
-    @rule(target=shares, source=shares, more=st.integers(0, 2), fault=FAULT)
-    def copy(self, source: str, more: int, fault: Any) -> Any:
+    @precondition(lambda self: self.pick(0, snapshots=1))
+    @rule(which=WHICH, more=st.integers(0, 2), fault=FAULT)
+    def copy(self, which: int, more: int, fault: Any) -> None:
         """Make a share of another's latest snapshot."""
-        if source not in self.models or not self.models[source].snapshots:
-            return "none"
+        source = self.pick(which, snapshots=1)
         known, kept = set(self.models), self.models[source].snapshots[-1]
         self.attempt(fault, "create_share", kept.size + more, snapshot=kept.id)
-        return self.born(known, kept.size + more, kept.content)
+        self.born(known, kept.size + more, kept.content)
 
-    def born(self, known: set[str], size: int, content: dict[str, bytes]) -> str:
+    def born(self, known: set[str], size: int, content: dict[str, bytes]) -> None:
         """Take a new share into the model, or see that there is none; one in error is deleted."""
         fresh = [share for share in self.manager.shares(CONTEXT) if share.id not in known]
         assert len(fresh) <= 1
-        if not fresh:
-            return "none"
-        if fresh[0].status is not Status.AVAILABLE:
-            assert fresh[0].status is Status.ERROR
-            self.manager.delete_share(CONTEXT, fresh[0].id)
-            return "none"
-        self.models[fresh[0].id] = Model(size, dict(content))
-        return fresh[0].id
+        for share in fresh:
+            if share.status is Status.AVAILABLE:
+                self.models[share.id] = Model(size, dict(content))
+                continue
+            assert share.status is Status.ERROR
+            self.manager.delete_share(CONTEXT, share.id)
 
-    @rule(share=shares)
-    def write(self, share: str) -> None:
+    @precondition(lambda self: self.models)
+    @rule(which=WHICH)
+    def write(self, which: int) -> None:
         """Be a client."""
-        if share in self.models:
-            self.word += 1
-            self.files(share)[f"file-{self.word % 3}"] = b"%d" % self.word
-            self.models[share].content[f"file-{self.word % 3}"] = b"%d" % self.word
+        share = self.pick(which)
+        self.word += 1
+        self.files(share)[f"file-{self.word % 3}"] = b"%d" % self.word
+        self.models[share].content[f"file-{self.word % 3}"] = b"%d" % self.word
 
-    @rule(share=shares, fault=FAULT)
-    def snapshot(self, share: str, fault: Any) -> None:
+    @precondition(lambda self: self.models)
+    @rule(which=WHICH, fault=FAULT)
+    def snapshot(self, which: int, fault: Any) -> None:
         """Take a snapshot; one in error is in the way of a revert until it is deleted."""
-        if (model := self.models.get(share)) is None:
-            return
+        share = self.pick(which)
+        model = self.models[share]
         known = {kept.id for kept in model.snapshots}
         self.attempt(fault, "create_snapshot", share)
         fresh = [s for s in self.manager.snapshots(CONTEXT, share) if s.id not in known]
@@ -211,18 +232,23 @@ class Machine(RuleBasedStateMachine):
                     self.manager.revert_to_snapshot(CONTEXT, kept.id)
             self.manager.delete_snapshot(CONTEXT, one.id)
 
-    @rule(share=shares, which=st.integers(0, 3), fault=FAULT)
-    def revert(self, share: str, which: int, fault: Any) -> None:
-        """Turn a share back; only its latest snapshot will do."""
-        model = self.models.get(share)
-        if model is None or len(model.snapshots) <= which:
-            return
-        kept, before = model.snapshots[-1 - which], model.size
+    @precondition(lambda self: self.pick(0, snapshots=2))
+    @rule(which=WHICH)
+    def revert_to_an_older_one(self, which: int) -> None:
+        """Only the latest snapshot will do; the refusal names it."""
+        snapshots = self.models[self.pick(which, snapshots=2)].snapshots
+        end, answer = self.attempt(None, "revert_to_snapshot", snapshots[which % (len(snapshots) - 1)].id)
+        assert end == "refused"
+        assert snapshots[-1].id in str(answer)
+
+    @precondition(lambda self: self.pick(0, snapshots=1))
+    @rule(which=WHICH, fault=FAULT_OF_REVERT)
+    def revert(self, which: int, fault: Any) -> None:
+        """Turn a share back to its latest snapshot."""
+        share = self.pick(which, snapshots=1)
+        model = self.models[share]
+        kept, before = model.snapshots[-1], model.size
         end, answer = self.attempt(fault, "revert_to_snapshot", kept.id)
-        if which:
-            assert end in ("refused", "died")
-            assert end == "died" or model.snapshots[-1].id in str(answer)
-            return
         if end == "refused":
             assert isinstance(answer, QuotaExceeded)
         self.manager.recover()
@@ -232,12 +258,12 @@ class Machine(RuleBasedStateMachine):
         self.take_over(share, kept.size, before)
         model.content = found
 
-    @rule(share=shares, fault=FAULT)
-    def delete_snapshot(self, share: str, fault: Any) -> None:
+    @precondition(lambda self: self.pick(0, snapshots=1))
+    @rule(which=WHICH, fault=FAULT)
+    def delete_snapshot(self, which: int, fault: Any) -> None:
         """Delete the latest."""
-        model = self.models.get(share)
-        if model is None or not model.snapshots:
-            return
+        share = self.pick(which, snapshots=1)
+        model = self.models[share]
         kept = model.snapshots[-1]
         end, _ = self.attempt(fault, "delete_snapshot", kept.id)
         there = [s for s in self.manager.snapshots(CONTEXT, share) if s.id == kept.id]
@@ -248,11 +274,12 @@ class Machine(RuleBasedStateMachine):
         if not there:
             model.snapshots.pop()
 
-    @rule(share=shares, fault=FAULT)
-    def delete(self, share: str, fault: Any) -> None:
+    @precondition(lambda self: len(self.models) > 1)
+    @rule(which=WHICH, fault=FAULT)
+    def delete(self, which: int, fault: Any) -> None:
         """Delete a share; one with snapshots stays."""
-        if (model := self.models.get(share)) is None:
-            return
+        share = self.pick(which)
+        model = self.models[share]
         end, _ = self.attempt(fault, "delete_share", share)
         there = [one for one in self.manager.shares(CONTEXT) if one.id == share]
         if model.snapshots:
@@ -265,21 +292,22 @@ class Machine(RuleBasedStateMachine):
         if not there:
             del self.models[share]
 
-    @rule(share=shares, size=st.integers(1, 15), fault=FAULT)
-    def resize(self, share: str, size: int, fault: Any) -> None:
+    @precondition(lambda self: self.models)
+    @rule(which=WHICH, size=st.integers(1, 15), fault=FAULT)
+    def resize(self, which: int, size: int, fault: Any) -> None:
         """Extend or shrink."""
-        if (model := self.models.get(share)) is None:
-            return
+        share = self.pick(which)
+        model = self.models[share]
         verb = "extend_share" if size > model.size else "shrink_share"
         self.attempt(fault, verb, share, size)
         self.settle(share)
         self.take_over(share, size, model.size)
 
-    @rule(share=shares, last=st.integers(1, 3), fault=FAULT)
-    def access(self, share: str, last: int, fault: Any) -> None:
+    @precondition(lambda self: self.models)
+    @rule(which=WHICH, last=st.integers(1, 3), fault=FAULT)
+    def access(self, which: int, last: int, fault: Any) -> None:
         """Allow or deny; a rule in error is denied, or a revert would be refused for it."""
-        if share not in self.models:
-            return
+        share = self.pick(which)
         known = {rule.access_to for rule in self.manager.access_rules(CONTEXT, share)}
         verb = "deny_access" if f"10.0.0.{last}" in known else "allow_access"
         self.attempt(fault, verb, share, f"10.0.0.{last}")
@@ -327,18 +355,26 @@ class Machine(RuleBasedStateMachine):
             assert self.driver.revert_state(instance) is RevertState.UNCHANGED
 
 
-def test_any_sequence_of_operations(template: Path, fast_root: Path) -> None:
+def test_any_sequence_of_operations(template: Path, fast_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All operations in any order, with an error or a death at any point and a recovery after it."""
     Machine.template, Machine.root = template, fast_root
     settings = hypothesis.settings(
-        max_examples=40,
+        max_examples=60,
+        phases=[hypothesis.Phase.generate],  # shrinking takes minutes here, and a run of thirty steps can be read
         stateful_step_count=30,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+    Machine.ended = Counter()
     run_state_machine_as_test(Machine, settings=settings)  # type: ignore[no-untyped-call]
+    with capsys.disabled():
+        print(f"\n  {dict(sorted(Machine.ended.items()))}", end="")
+    verbs = ("create_snapshot", "revert_to_snapshot", "delete_snapshot", "extend_share")
+    missed = [f"{verb} {end}" for verb in verbs for end in ("done", "died") if not Machine.ended[f"{verb} {end}"]]
+    assert not missed, "the machine did not come to these often enough to have seen anything"
+    assert Machine.ended["revert_to_snapshot refused"] >= 3
 
 
 # --- several processes on one SQLite file
