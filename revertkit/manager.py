@@ -335,10 +335,10 @@ class ShareManager(Administration):
                 ask()
             with self.site.store.write() as tx:
                 operation = accept(tx)
+            self._dispatch(Accepted(self.site, operation, held, self._progress))
         except BaseException:
             held.release()
             raise
-        self._dispatch(Accepted(self.site, operation, held, self._progress))
         return operation
 
     def _driver(self, pool: PoolId) -> ShareDriver:

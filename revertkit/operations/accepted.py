@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from revertkit.locks import Held
+from revertkit.log import get_logger
 from revertkit.models import Operation
 from revertkit.operations import STORIES, load_case
 from revertkit.operations.site import Site
 from revertkit.system import run as system
+
+log = get_logger(__name__)
 
 Progress = Callable[[Operation, float, str], None]
 """Told the operation, the percent of the whole call (it only grows, and ends at 100), and the step under way."""
@@ -53,8 +56,16 @@ def _reported(operation: Operation, progress: Progress | None) -> Iterator[None]
     def watch(event: system.StepEvent) -> None:
         nonlocal highest
         highest = max(highest, min(event.percent or 0.0, 99.0))
-        progress(operation, highest, event.name)
+        _tell(progress, operation, highest, event.name)
 
     with system.watching(watch):
         yield
-    progress(operation, 100.0, "done")
+    _tell(progress, operation, 100.0, "done")
+
+
+def _tell(progress: Progress, operation: Operation, percent: float, what: str) -> None:
+    """Tell whoever wants to know; that nobody listens any more must not end a revert half-way."""
+    try:
+        progress(operation, percent, what)
+    except Exception as deaf:
+        log.warning("nobody was told of the progress", operation=operation.id, exc_info=deaf)

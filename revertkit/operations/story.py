@@ -168,6 +168,7 @@ class Story:
             self.close(tx, case, outcome)
             operations.finish(tx, case.operation.id, outcome, said, at)
             if outcome is Outcome.FAILED or self.tells:
+                messages.sweep(tx, at)
                 messages.add(tx, self._message(case, outcome, said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
 

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from revertkit.store.tables import quotas, replicas, reservations, shares, snapshots
 
-DEFAULTS = "*"
-"""The row owner of the defaults of all projects."""
+DEFAULTS = ""
+"""The owner of the defaults of all projects; no project has an empty name."""
 
 
 def limits(tx: Connection, project_id: str) -> dict[str, int]:

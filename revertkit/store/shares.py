@@ -171,7 +171,10 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
-        export_locations=tuple(ExportLocation(path=at.path, preferred=at.preferred) for at in locations),
+        export_locations=tuple(
+            ExportLocation(path=at.path, preferred=at.preferred)
+            for at in sorted(locations, key=lambda at: not at.preferred)
+        ),
     )
 
 

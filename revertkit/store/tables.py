@@ -167,7 +167,7 @@ quotas = Table(
     Column("resource", String(64), primary_key=True),
     Column("limit", Integer, nullable=False),
 )
-"""A project of ``*`` holds the defaults of all; no project can be called that."""
+"""The project of no name holds the defaults of all."""
 operations = Table(
     "operations",
     metadata,

@@ -131,6 +131,16 @@ def run(
         return _run(words, timeout, ok, stdin)
 
 
+_HOW: dict[str, Any] = {
+    "_tty_out": False,
+    "_truncate_exc": False,
+    "_new_session": True,
+    "_bg": True,
+    "_bg_exc": False,
+}
+"""For `sh`: no terminal, whole errors, not our Ctrl-C, and waited for below."""
+
+
 def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
     import sh  # late: it takes a tenth of a second that `--help` does not have
 
@@ -139,16 +149,10 @@ def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None)
         raise BackendError(f"{words[0]} is not installed on this host (looked in {TOOL_PATH})")
     began = time.monotonic()
     status, stderr = None, ""
-    process = sh.Command(path)(
-        *words[1:],
-        _in=stdin,
-        _env=_environment(),
-        _tty_out=False,
-        _truncate_exc=False,
-        _new_session=True,
-        _bg=True,
-        _bg_exc=False,
-    )
+    try:
+        process = sh.Command(path)(*words[1:], _in=stdin, _env=_environment(), **_HOW)
+    except (sh.ForkException, UnicodeError) as failure:
+        raise BackendError(f"{words[0]} cannot be started: {failure}") from failure
     try:
         # What `sh` would raise of a bad exit says less than its status and stderr, which are looked at below.
         with _terminated_after(timeout, process) as expired, contextlib.suppress(sh.ErrorReturnCode):
