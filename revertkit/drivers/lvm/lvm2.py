@@ -105,9 +105,14 @@ def activate(volume: Volume) -> None:
     _lvm(["lvchange", "-ay", "--config", POLL_EACH_SECOND, _full(volume)])
 
 
-def deactivate(volume: Volume) -> None:
-    """Deactivate a volume and, with an origin, its snapshots. InUse if anything holds one, in any mount namespace."""
-    _lvm(["lvchange", "-an", _full(volume)])
+def deactivate(*found: Volume) -> None:
+    """Deactivate volumes and, with an origin, its snapshots; none is fine.
+
+    Raises:
+        InUse: something holds one, in whatever mount namespace.
+    """
+    if found:
+        _lvm(["lvchange", "-an", *map(_full, found)])
 
 
 def merge(snapshot: Volume) -> None:
