@@ -218,6 +218,7 @@ def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for above, below in (("dm-1", "dm-0"), ("dm-3", "dm-0"), ("dm-3", "dm-2")):
         (tmp_path / below / "holders" / above).touch()
         (tmp_path / above / "slaves" / below).touch()
+    (tmp_path / "dm-9").mkdir()  # going away while we look
     monkeypatch.setattr(lvm2, "SYSFS", tmp_path)
     assert lvm2.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
     assert lvm2.suspended("vg0", "share-r3") == []

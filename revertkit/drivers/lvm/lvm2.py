@@ -6,9 +6,10 @@ Nothing here knows of shares; only what a volume's tags say is told apart.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -105,9 +106,14 @@ def activate(volume: Volume) -> None:
     _lvm(["lvchange", "-ay", "--config", POLL_EACH_SECOND, _full(volume)])
 
 
-def deactivate(volume: Volume) -> None:
-    """Deactivate a volume and, with an origin, its snapshots. InUse if anything holds one, in any mount namespace."""
-    _lvm(["lvchange", "-an", _full(volume)])
+def deactivate(*found: Volume) -> None:
+    """Deactivate volumes and, with an origin, its snapshots; none is fine.
+
+    Raises:
+        InUse: something holds one, in whatever mount namespace.
+    """
+    if found:
+        _lvm(["lvchange", "-an", *map(_full, found)])
 
 
 def merge(snapshot: Volume) -> None:
@@ -170,18 +176,22 @@ def resume_suspended(volume_group: str, name: str) -> None:
 
 def suspended(group: str, name: str) -> list[str]:
     """Name the suspended devices of an origin and its snapshots, the lower ones first; asks the kernel, no tool."""
-    by_name = {(node / "dm/name").read_text().strip(): node for node in SYSFS.glob("dm-*")}
+    by_name = {_shown(node, "name"): node for node in SYSFS.glob("dm-*")}
     top = "-".join(part.replace("-", "--") for part in (group, name))
     nodes = [by_name[n] for n in (f"{top}-real", top) if n in by_name]
-    tops = [SYSFS / holder.name for node in nodes[:1] for holder in (node / "holders").iterdir()]
-    below = [SYSFS / slave.name for node in tops for slave in (node / "slaves").glob("dm-*")]
-    return list(_suspended_names([*below, *nodes, *tops]))
+    tops = [SYSFS / holder.name for node in nodes[:1] for holder in node.glob("holders/dm-*")]
+    below = [SYSFS / slave.name for node in tops for slave in node.glob("slaves/dm-*")]
+    return [_shown(n, "name") for n in dict.fromkeys([*below, *nodes, *tops]) if _shown(n, "suspended") == "1"]
 
 
-def _suspended_names(nodes: Sequence[Path]) -> Iterator[str]:
-    for node in dict.fromkeys(nodes):
-        if (node / "dm/suspended").read_text().strip() == "1":
-            yield (node / "dm/name").read_text().strip()
+def _shown(node: Path, what: str) -> str:
+    """Read what the kernel shows of a device; nothing of one that goes away just now, as others' volumes do."""
+    try:
+        return (node / "dm" / what).read_text().strip()
+    except OSError as gone:
+        if gone.errno in (errno.ENOENT, errno.EINVAL, errno.ENODEV):
+            return ""
+        raise
 
 
 def _full(volume: Volume) -> str:

@@ -163,18 +163,20 @@ class Thick:
         return seen
 
     def _taken_anew(self, seen: Family, snapshot: SnapshotInstance) -> None:
-        """Make the room the snapshot, while nobody can write to the share."""
+        """Make the room the snapshot, while nobody can write to the share.
+
+        On inactive volumes, where each command only writes metadata: on active ones each suspends the whole family.
+        """
         origin, room = _there(seen.origin), _there(seen.room(snapshot.snapshot_id))
         if not room.origin:
-            if held := self._users(seen, snapshot.replica):
-                raise Blocked(*held)  # who mounted it by hand meanwhile may have written what is no snapshot's
             self._trim(seen, snapshot.size, gone=None)
-            if room.active:  # a boot activates everything, and a room in use is not wiped
-                lvm2.deactivate(room)
+            with blocking():  # who mounted it by hand meanwhile may have written what is no snapshot's
+                lvm2.deactivate(*(v for v in (origin, room) if v.active))
             lvm2.become_snapshot(origin, room)
         if not room.read_only:
             lvm2.write_protect(room)
         lvm2.rename(room, rows.named("snap", snapshot.snapshot_id))
+        lvm2.activate(origin)
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""
