@@ -11,7 +11,7 @@ from pathlib import Path
 
 import files
 import pytest
-from conftest import Ground
+from ground import Ground
 
 from revertkit import manifest
 from revertkit.models import Share, Snapshot

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Ground
+from ground import Ground
 
 from revertkit.errors import Blocked, Conflict
 from revertkit.models import Share, Snapshot

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import files
 import pytest
-from conftest import Ground
+from ground import Ground
 
 from revertkit import manifest
 from revertkit.status import Status
