@@ -79,12 +79,22 @@ def open_backend(backend: str, driver: str, options: dict[str, Any]) -> ShareDri
         DriverRefused: no such driver, refused by the gate, or the host lacks what it cannot do without.
         SettingsError: an option is wrong; says which.
     """
+    cls = check(driver)
+    return cls(backend, _options(cls, backend, options))
+
+
+def check(driver: str) -> type[ShareDriver]:
+    """Answer a driver's class, if a backend of it can run on this host.
+
+    Raises:
+        DriverRefused: no such driver, refused by the gate, or the host lacks what it cannot do without; the mend too.
+    """
     found = find(driver)
     if found.cls is None:
         raise DriverRefused(f"driver {driver!r} is refused: {found.refused}")
     if missing := [lack for lack in found.lacks if not lack.capability]:
         raise DriverRefused("; ".join(f"driver {driver!r} cannot run here: {m.why} ({m.mend})" for m in missing))
-    return found.cls(backend, _options(found.cls, backend, options))
+    return found.cls
 
 
 def _options(cls: type[ShareDriver], backend: str, options: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,25 +39,39 @@ COLUMNS = {"what": "What", "recorded": "Recorded", "after_wreck": "After wreck",
 SHOWN_DIFFERENCES = 20
 
 
+class Backend(StrEnum):
+    """What the demo can run on."""
+
+    DIRECTORY = "directory"
+    LVM = "lvm"
+    ZFS = "zfs"
+
+
 def demo(
     ctx: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the directory there, to look around in.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
     files: Annotated[int, typer.Option("--files", min=20, max=1_000_000, help="How many files, about.")] = 300,
+    backend: Annotated[Backend, typer.Option("--backend", help="What the share lives on.")] = Backend.DIRECTORY,
+    disk: Annotated[
+        Path | None, typer.Option("--disk", help="An empty disk for lvm or zfs, instead of a loop file.")
+    ] = None,
 ) -> None:
     """Make a share, snapshot it, wreck it, revert it, and compare every byte, mode, time, link and xattr.
 
-    It runs as any user, in a temporary directory of its own ($TMPDIR, with 1 GiB free), and cleans up. Exit code 0:
-    nothing differs. 1: something does, and the table says what.
+    It runs as any user, in a temporary directory of its own ($TMPDIR, with 1 GiB free), and cleans up. With --backend
+    lvm or zfs (as root) it makes a volume group or pool of its own, on a loop file or on the empty disk that --disk
+    names, and removes it. Exit code 0: nothing differs. 1: something does, and the table says what.
     """
-    from revertkit.manager import ShareManager
+    from revertkit.errors import InvalidInput
 
+    if keep and backend is not Backend.DIRECTORY:
+        raise InvalidInput("--keep is for the directory backend: a volume group or pool is not left behind")
     home = Path(tempfile.mkdtemp(prefix="revertkit-demo-"))
     story = Story(home, quiet=as_json)
     try:
         set_up_logs(verbose=session_of(ctx).verbose)
-        (home / "shares").mkdir()
-        told = _tell(ShareManager.open(settings_of(home)), story, files)
+        told = _on_ground(backend, disk, story, files, keep=keep)
     finally:
         if not keep:
             _remove(home)
@@ -63,6 +79,32 @@ def demo(
     _show(told, Format.JSON if as_json else Format.TABLE)
     if not told["same"]:
         raise typer.Exit(1)
+
+
+def _on_ground(backend: Backend, disk: Path | None, story: Story, files: int, *, keep: bool) -> dict[str, Any]:
+    """Tell the story where a share of this backend can live, and leave nothing of it there."""
+    from revertkit import registry
+    from revertkit.manager import ShareManager
+
+    registry.check(backend.value)
+    ground = import_module(f"revertkit.drivers.{backend.value}.demo").ground
+    with ground(story.home, disk) as options:
+        manager = ShareManager.open(settings_of(story.home, backend, options))
+        try:
+            return _tell(manager, story, files)
+        finally:
+            if not keep:
+                _clear(manager)
+
+
+def _clear(manager: ShareManager) -> None:
+    from revertkit.models import Context
+
+    me = Context(project_id="demo")
+    for snapshot in reversed(manager.snapshots(me)):
+        manager.delete_snapshot(me, snapshot.id, force=True)
+    for share in manager.shares(me):
+        manager.delete_share(me, share.id, force=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,12 +132,12 @@ class Story:
             say(f"{took:7.2f} s  {lines[0]}")
 
 
-def settings_of(home: Path) -> Settings:
-    """Describe a host with everything in `home`, whatever the settings file and the environment say."""
+def settings_of(home: Path, backend: Backend, options: dict[str, Any]) -> Settings:
+    """Describe a host with its records in `home`, whatever the settings file and the environment say."""
     from revertkit.settings import BackendSettings, Settings
 
-    backend = BackendSettings(driver="directory", mount_root=str(home / "shares"))
-    return Settings.model_construct(host="demo", state_dir=home / "state", project="demo", backends={"demo": backend})
+    described = BackendSettings(driver=backend.value, **options)
+    return Settings.model_construct(host="demo", state_dir=home / "state", project="demo", backends={"demo": described})
 
 
 def _tell(manager: ShareManager, story: Story, files: int) -> dict[str, Any]:
