@@ -41,7 +41,7 @@ class Ground:
     context: Context = field(default_factory=lambda: Context(project_id="scenarios", is_admin=True))
 
     def __post_init__(self) -> None:
-        self.home.mkdir(parents=True)
+        (self.home / "mounts").mkdir(parents=True)
         options = BACKENDS[self.backend] | {"mount_root": str(self.home / "mounts")}
         self.settings = Settings(state_dir=self.home / "state", backends={self.backend: options})
         self.manager = self.opened()
