@@ -161,15 +161,16 @@ def test_a_refusal_says_what_its_errno_means_of_the_call() -> None:
 
 STATES = [
     (DATASET, False, RevertState.UNCHANGED),  # nothing written, but no mark either: never begun, or on record
-    (replace(DATASET, reverting="2"), False, RevertState.REVERTED),
+    (replace(DATASET, reverting="2"), False, RevertState.HALFWAY),
+    (replace(DATASET, reverting="2", rolled_back=True), False, RevertState.REVERTED),
     (replace(DATASET, reverting="2"), True, RevertState.UNKNOWN),  # somebody mounted it: its writes may not be on disk
-    (replace(DATASET, reverting="2", space=space(written=512)), False, RevertState.UNCHANGED),
-    (replace(DATASET, reverting="2", space=space(refquota=2 * GIB)), False, RevertState.HALFWAY),
+    (replace(DATASET, reverting="2", rolled_back=True, space=space(written=512)), False, RevertState.REVERTED),
+    (replace(DATASET, reverting="2", rolled_back=True, space=space(refquota=2 * GIB)), False, RevertState.HALFWAY),
     (replace(DATASET, reverting="1"), False, RevertState.UNCHANGED),
     (
         replace(DATASET, reverting="2", points=(TARGET, Point(f"{NAME}@new", Kind.SNAPSHOT, "3", 30))),
         False,
-        RevertState.UNCHANGED,
+        RevertState.HALFWAY,  # calling again is refused by the kernel, and puts the share back
     ),
 ]
 

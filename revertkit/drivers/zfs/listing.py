@@ -17,6 +17,8 @@ SNAPSHOT = "revertkit:snapshot"
 SIZE = "revertkit:size"
 """On a snapshot: the share's size in GiB when it was taken; a rollback does not bring refquota back."""
 REVERTING = "revertkit:reverting"
+DONE = " done"
+"""What the mark of a revert ends in once the rollback has been seen to succeed."""
 """On a dataset: the guid of the snapshot that it is being reverted to; set only while it is offline."""
 OURS = (SHARE, SNAPSHOT, SIZE, REVERTING)
 SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
@@ -55,6 +57,9 @@ class Dataset:
     settings: Mapping[str, str]
     share_id: str | None = None
     reverting: str | None = None
+    """The guid of the snapshot that it is being rolled back to: the mark of a revert that is not on record yet."""
+    rolled_back: bool = False
+    """Whether that mark says that the rollback is done."""
     points: tuple[Point, ...] = ()
     children: tuple[str, ...] = ()
 
@@ -110,6 +115,7 @@ def parse(listing: str, name: str) -> Dataset:
 
 def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
     own = found[name]
+    mark = own.get(REVERTING)
     points = [_point(thing, said) for thing, said in found.items() if said["type"] in set(Kind)]
     return Dataset(
         name=name,
@@ -117,7 +123,8 @@ def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
         space={p: _number(own[p]) for p in SPACE},
         settings={p: own[p] for p in SETTINGS},
         share_id=own.get(SHARE),
-        reverting=own.get(REVERTING),
+        reverting=mark.removesuffix(DONE) if mark else None,
+        rolled_back=bool(mark and mark.endswith(DONE)),
         points=tuple(sorted(points, key=lambda p: p.createtxg)),
         children=tuple(thing for thing in found if thing.startswith(f"{name}/")),
     )

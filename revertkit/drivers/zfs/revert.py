@@ -1,14 +1,13 @@
 """One revert of a dataset, in place, by ``lzc_rollback_to``, and what each step leaves to a crash:
 
-1. check, unexport, unmount, raise refquota to the snapshot's size if it is below: the old data, offline;
-2. ask the kernel whether it would, and mark the dataset with the target's guid: the same;
+1. check, unexport, unmount; refquota raised to the snapshot's size if it is below: the old data, offline;
+2. mark the dataset with the target's guid: half-way, from here on it is finished by calling again;
 3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
-4. refquota to the snapshot's size, verify: the same, and done.
+4. refquota to the snapshot's size, and the mark says that it is done.
 
 No snapshot is touched by any of it. The mark is set after the unmount and cleared before the next mount, by
-``ensure_share``: so a dataset with the mark and with nothing written since the target has been rolled back, and one
-without has not. Were it set earlier, writes that a power cut left in the intent log, which ``written`` does not count,
-would look like none.
+``ensure_share``, or when the kernel refuses: so as long as it is there nobody writes, and to roll back again loses
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from __future__ import annotations
 from revertkit.driver import SupportsRevert
 from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.base import ZfsBase
-from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
+from revertkit.drivers.zfs.listing import DONE, REVERTING, Dataset, Point
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
 
@@ -63,33 +62,40 @@ class Reverting(ZfsBase, SupportsRevert):
             BackendError: afterwards the dataset is not the snapshot, whatever the kernel answered.
         """
         share = snapshot.replica
-        if self.revert_state(snapshot) not in (RevertState.HALFWAY, RevertState.REVERTED):
-            self.check_revert(snapshot)
+        state = self.revert_state(snapshot)
+        if state is not RevertState.REVERTED:
+            if state is not RevertState.HALFWAY:
+                self.check_revert(snapshot)
             with self._put_back(share):
                 online.take_offline(share, self._name(share), self._path(share))
                 self._roll_back(snapshot)
-        return self._finish(snapshot)
+        return self._verified(snapshot)
 
     def _roll_back(self, snapshot: SnapshotInstance) -> None:
         found, point = self._known_pair(snapshot)
-        room = checks.recorded_size(point, snapshot) * GIB
-        if found.space["refquota"] < room:
-            openzfs.set_properties(found.name, {"refquota": str(room)})
+        size = checks.recorded_size(point, snapshot) * GIB
+        if found.space["refquota"] < size:
+            openzfs.set_properties(found.name, {"refquota": str(size)})
+        try:
+            self._ask_the_kernel(found, point)
+            openzfs.set_properties(found.name, {REVERTING: point.guid})
+            openzfs.rollback_to(found.name, point.name)
+        except (Blocked, openzfs.Refusal):
+            openzfs.clear(found.name, REVERTING)
+            raise
+        openzfs.set_properties(found.name, {"refquota": str(size), REVERTING: point.guid + DONE})
+
+    def _ask_the_kernel(self, found: Dataset, point: Point) -> None:
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
             refused = Blocker(kind="refused", what=what, mend="see to that first")
             raise Blocked(*checks.newer(found.newer(point)), refused)
-        openzfs.set_properties(found.name, {REVERTING: point.guid})
-        openzfs.rollback_to(found.name, point.name)
 
-    def _finish(self, snapshot: SnapshotInstance) -> Reverted:
-        """Bring the size back, which a rollback does not, and look whether all is as it should be."""
+    def _verified(self, snapshot: SnapshotInstance) -> Reverted:
+        """Look whether all is as it should be."""
         found, point = self._known_pair(snapshot)
-        size = checks.recorded_size(point, snapshot)
-        if self._state(found, point, snapshot) is RevertState.HALFWAY:
-            openzfs.set_properties(found.name, {"refquota": str(size * GIB)})
-            found, point = self._known_pair(snapshot)
         if (state := self._state(found, point, snapshot)) is not RevertState.REVERTED:
             raise BackendError(f"{found.name} was rolled back to {point.name}, and yet it is {state}")
+        size = checks.recorded_size(point, snapshot)
         share = Stored(backend_id=found.guid, size=size)
         return Reverted(share=share, snapshot=Stored(backend_id=point.guid, size=size))
