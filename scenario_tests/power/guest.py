@@ -61,8 +61,8 @@ def prepare(backend: str) -> dict[str, object]:
     manager.create_snapshot(CONTEXT, share.id, name=backend)
     files.wreck(path)
     (path / "much").write_bytes(os.urandom(150_000_000))
-    os.sync()
     _notes(backend).write_text(json.dumps([repr(kept), repr(manifest.record(path))]))
+    os.sync()
     return {"share": share.id}
 
 
