@@ -14,6 +14,17 @@ from ground import BACKENDS, ROOT, SERVED, Ground
 collect_ignore = ["power"]  # these run on the VM's host
 
 
+MINUTES = 30
+"""For one scenario on an emulated machine; a guest that hangs is given up."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give scenarios longer than the host's tests have."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(MINUTES * 60))
+
+
 def _ground(backend: str) -> Iterator[Ground]:
     ground = Ground(backend, ROOT / f"{backend}-{uuid.uuid4().hex[:8]}")
     yield ground
