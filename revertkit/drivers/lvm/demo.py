@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from revertkit.drivers.lvm import lvm2
 from revertkit.models import GIB
 from revertkit.system.run import run
 
@@ -24,12 +25,11 @@ def ground(home: Path, disk: Path | None) -> Iterator[dict[str, Any]]:
     """
     group = f"revertkit-demo-{secrets.token_hex(4)}"
     with _device(home, disk) as device:
-        run(["vgcreate", "--quiet", group, device])
+        lvm2.make_group(group, device)
         try:
             yield {"volume_group": group, "mount_root": str(home / "shares")}
         finally:
-            run(["vgremove", "--yes", group])
-            run(["pvremove", device])
+            lvm2.remove_group(group, device)
 
 
 @contextmanager

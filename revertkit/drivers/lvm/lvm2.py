@@ -67,6 +67,17 @@ def capacity(group: str) -> tuple[int, int]:
     return int(row["vg_size"]), int(row["vg_free"])
 
 
+def make_group(group: str, device: str) -> None:
+    """Make a volume group on an empty device; LVM refuses one that has anything on it."""
+    run(["vgcreate", "--quiet", group, device])
+
+
+def remove_group(group: str, device: str) -> None:
+    """Remove a volume group that has no volumes, and its mark on the device."""
+    run(["vgremove", group])
+    run(["pvremove", device])
+
+
 def create(group: str, name: str, size: int, tags: Sequence[str]) -> None:
     """Make an active volume of `size` bytes, wiped of what earlier volumes left at its beginning."""
     _lvm(["lvcreate", "-y", "-Wy", "-Zy", "-n", name, "-L", f"{size}b", *_tagged(tags), group])

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from revertkit.drivers.zfs import openzfs
 from revertkit.models import GIB
-from revertkit.system.run import run
 
 FILE_BYTES = 2 * GIB
 """Sparse; a share of 1 GiB needs what is written to it."""
@@ -26,8 +26,8 @@ def ground(home: Path, disk: Path | None) -> Iterator[dict[str, Any]]:
     if disk is None:
         with device.open("wb") as made:
             made.truncate(FILE_BYTES)
-    run(["zpool", "create", "-m", "none", pool, device])
+    openzfs.make_pool(pool, device)
     try:
         yield {"pool": pool, "mount_root": str(home / "shares")}
     finally:
-        run(["zpool", "destroy", pool])
+        openzfs.destroy_pool(pool)

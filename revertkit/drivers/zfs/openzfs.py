@@ -178,6 +178,16 @@ def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
 # --- changing
 
 
+def make_pool(pool: str, device: Path) -> None:
+    """Make a pool on an empty device or file; ZFS refuses one that has anything on it."""
+    run(["zpool", "create", "-m", "none", checked(pool), device])
+
+
+def destroy_pool(pool: str) -> None:
+    """Destroy a pool, with all that is in it."""
+    run(["zpool", "destroy", checked(pool)])
+
+
 def create(name: str) -> None:
     """Make an empty dataset, neither mounted nor shared."""
     with step("lzc_create"):
