@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 VM = Path(__file__).parent.parent.parent / "vm"
 GUEST = ["/opt/revertkit/bin/python", "/opt/scenarios/scenario_tests/power/guest.py"]
+BOOT_SECONDS = 600
 CUTS = {
     "thick-ext4": ["before lvchange", "after lvchange", "before lvconvert", "after lvconvert"],
     "zfs": ["before lzc_rollback_to", "after lzc_rollback_to"],
@@ -48,8 +50,7 @@ def test_the_power_goes_in_the_middle_of_a_revert(backend: str) -> None:
 
 def test_a_boot_brings_every_share_back_and_serves_nothing_too_early(backend: str) -> None:
     """Mounted and exported again, and the NFS server began only when the recovery had ended."""
-    subprocess.run([VM / "ssh", "systemctl", "reboot"], timeout=60, check=False)
-    _wait_for_boot()
+    _reboot()
     found = guest("verify", backend)
     assert found["mounted"], found
     assert found["exported"], found
@@ -73,8 +74,30 @@ def _cut_power() -> None:
     subprocess.run([VM / "reset"], timeout=700, check=True)
 
 
-def _wait_for_boot() -> None:
-    subprocess.run([VM / "up"], timeout=700, check=True)
+def _reboot() -> None:
+    """Shut down and boot in order, until everything has started."""
+    before = _boot()
+    subprocess.run([VM / "ssh", "systemctl", "reboot"], capture_output=True, timeout=60, check=False)
+    end = time.monotonic() + BOOT_SECONDS
+    while _boot() in (before, ""):
+        assert time.monotonic() < end, f"no boot in {BOOT_SECONDS} s"
+        time.sleep(2)
+    subprocess.run([VM / "ssh", "systemctl", "is-system-running", "--wait"], timeout=BOOT_SECONDS, check=True)
+
+
+def _boot() -> str:
+    """Name the guest's present boot; empty while it does not answer."""
+    try:
+        done = subprocess.run(
+            [VM / "ssh", "cat", "/proc/sys/kernel/random/boot_id"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip()
 
 
 def _moment(unit: str, what: str) -> int:
