@@ -74,9 +74,7 @@ class ShareManager(Administration):
         Raises:
             SettingsError, StoreError, LockError: with the mend; nothing else was touched.
         """
-        state_dir.prepare(settings.state_dir)
-        if not settings.backends:
-            state_dir.prepare(settings.embedded_root)
+        state_dir.prepare_for(settings)
         host = state_dir.host_name(settings.state_dir, settings.host)
         embedded = settings.database == "sqlite"
         store = Store.embedded(settings.state_dir) if embedded else Store(settings.database)

@@ -9,9 +9,21 @@ import socket
 from pathlib import Path
 
 from revertkit.errors import SettingsError
+from revertkit.settings import Settings
 from revertkit.system.mounts import mounts
 
 REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs", "afs")
+
+
+def prepare_for(settings: Settings) -> None:
+    """Prepare all that the settings put there: the state, and the embedded backend's shares where there is no other.
+
+    Raises:
+        SettingsError: as :func:`prepare`.
+    """
+    prepare(settings.state_dir)
+    if not settings.backends:
+        prepare(settings.embedded_root)
 
 
 def prepare(path: Path) -> None:

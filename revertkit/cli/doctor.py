@@ -91,7 +91,7 @@ def _settings(session: Session) -> str:
 def _state_dir(settings: Settings) -> str:
     from revertkit import state_dir
 
-    state_dir.prepare(settings.state_dir)
+    state_dir.prepare_for(settings)
     return f"{settings.state_dir}, host {state_dir.host_name(settings.state_dir, settings.host)}"
 
 

@@ -221,3 +221,16 @@ def test_a_state_directory_that_is_not_ours(home: Path) -> None:
     (home / "locked").mkdir(mode=0o500)
     (home / "revertkit.toml").write_text(f'state_dir = "{home}/locked"\n')
     assert "locked" in run(home, "share", "list", code=9).stderr
+
+
+def test_doctor_may_be_the_very_first_command(tmp_path: Path) -> None:
+    """The README begins with it: a host on which nothing was ever run is healthy."""
+    done = subprocess.run(
+        [sys.executable, "-m", "revertkit", "doctor"],
+        env={**os.environ, "REVERTKIT_STATE_DIR": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
