@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,6 +20,10 @@ from revertkit.errors import Conflict, InvalidInput, NotFound, StoreError
 
 BUSY_SECONDS = 30
 """How long a SQLite write waits for another's; the transactions themselves take milliseconds."""
+
+
+WAL_AGAIN_SECONDS = 0.01
+"""How soon a new database that another process is just turning to WAL is looked at again."""
 
 
 class Store:
@@ -104,10 +110,21 @@ def _mend(message: str) -> str:
 def _sqlite_settings(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+    _to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _to_wal(connection: Any) -> None:
+    """Turn a new database to WAL. SQLite does not wait here by itself, so that two at once cannot deadlock."""
+    until = time.monotonic() + BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(WAL_AGAIN_SECONDS)
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,19 @@ def test_a_password_is_not_shown() -> None:
         with pytest.raises(StoreError) as refused:
             Store(url)
         assert "secret" not in str(refused.value)
+
+
+def test_a_new_database_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    """The turn to WAL is refused at once by SQLite while another writes; it is asked for again."""
+    with sqlite3.connect(tmp_path / "revertkit.db", isolation_level=None, check_same_thread=False) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE written (x)")
+        release = threading.Timer(0.5, other.execute, ["COMMIT"])
+        release.start()
+        with Store.embedded(tmp_path).read() as tx:
+            assert tx.execute(text("SELECT count(*) FROM written")).scalar() == 0
+            assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    release.join()
 
 
 def first_use(state: Path, gate: support.Gate) -> None:
