@@ -30,7 +30,7 @@ stage() {
     if ((status == 0)); then
         echo "$((SECONDS - begin)) s" >&2
     else
-        { echo "failed after $((SECONDS - begin)) s (exit $status)"; tail -n 60 "$log"; } >&2
+        { echo "failed after $((SECONDS - begin)) s (exit $status)"; grep -v $'^\tfrom ' "$log" | tail -n 60; } >&2
     fi
     rm -f "$log"
     return "$status"
@@ -94,3 +94,7 @@ packages_hint() {
     echo "install (named as on Debian):" $names
 }
 libvirt_answers() { timeout 20 virsh version >/dev/null 2>&1; }
+bus_answers() {
+    timeout 20 dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId >/dev/null 2>&1
+}
+services_run() { libvirt_answers && { [[ -d /run/systemd/system ]] || { bus_answers && pidof virtlogd >/dev/null; }; }; }
