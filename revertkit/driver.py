@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict
 
 from revertkit.models import (
     ExportLocation,
+    FoundShare,
     Lack,
     Pool,
     Replica,
@@ -230,21 +231,43 @@ class SupportsManage:
     """Adopting a share that exists on the backend already, and letting go of it."""
 
     def manage_share(self, share: Replica, existing: str) -> Stored:
-        """Adopt what the backend calls `existing` as `share`. Its data and its snapshots stay."""
+        """Adopt what the backend calls `existing` as `share`; answer the size found, in whole GiB.
+
+        Its data and its snapshots stay; it may be renamed, and is online afterwards only by ``ensure_share``.
+        ``share.size`` says nothing yet. Called again after a crash, it finishes.
+
+        Raises:
+            Blocked: there is no such thing, somebody uses it, it belongs to another share, or it cannot be a share
+                (no file system that is known here, a size that is no whole number of GiB); nothing has changed.
+        """
         raise NotImplementedError
 
     def unmanage_share(self, share: Replica) -> None:
-        """Let go of the share and leave it, untouched."""
+        """Take the share offline, take our marks off it, and leave it and its snapshots otherwise untouched.
+
+        Nothing there: succeed. It can be managed again under the name that it has.
+        """
         raise NotImplementedError
+
+    def inventory(self) -> list[FoundShare]:
+        """List what on the backend carries our ids, on record or not: a lost database is rebuilt from it."""
+        return []
 
 
 class SupportsManageSnapshots:
     """Adopting a snapshot that exists on the backend already, and letting go of it. Needs both of its halves."""
 
     def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:
-        """Adopt what the backend calls `existing`; only one that is newer than all known."""
+        """Adopt what the backend calls `existing` as `snapshot`; answer the share's size in it, in GiB.
+
+        Called again after a crash, it finishes.
+
+        Raises:
+            Blocked: it is no snapshot of the share, belongs to another, is not sound, or is not newer than every one
+                of ours on the backend: the order of snapshots has to stay certain. Nothing has changed.
+        """
         raise NotImplementedError
 
     def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Let go of the snapshot and leave it, untouched."""
+        """Take it offline, take our marks off it, and leave it otherwise untouched. Nothing there: succeed."""
         raise NotImplementedError

@@ -199,6 +199,26 @@ class ReplicaReport(Record):
     seconds_behind: float | None = None
 
 
+class FoundSnapshot(Record):
+    """A snapshot of ours as the backend has it, with or without a record: what a lost database is rebuilt from."""
+
+    existing: str = Field(description="what the backend calls it")
+    snapshot_id: str
+    size: int = Field(description="of its share when it was taken, in GiB")
+    created_at: datetime
+
+
+class FoundShare(Record):
+    """A share of ours as the backend has it, its snapshots oldest first."""
+
+    existing: str = Field(description="what the backend calls it")
+    replica_id: str
+    share_id: str
+    pool: str
+    size: int
+    snapshots: tuple[FoundSnapshot, ...] = ()
+
+
 # --- what the store keeps and the faces show
 
 
