@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from revertkit.drivers.zfs import checks, openzfs
-from revertkit.drivers.zfs.listing import Dataset, Health, Kind, Point, parse, parse_health
+from revertkit.drivers.zfs.listing import Dataset, Health, Kind, Point, parse, parse_all, parse_health
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import GIB, Replica, RevertState, SnapshotInstance, new_id
 
@@ -17,6 +17,7 @@ PROPERTIES = """\
 tank1/a	type	filesystem	-
 tank1/a	guid	4892189180562525724	-
 tank1/a	createtxg	25	-
+tank1/a	creation	1763815625	-
 tank1/a	used	24576	-
 tank1/a	available	1878876160	-
 tank1/a	referenced	24576	-
@@ -33,6 +34,7 @@ SNAPSHOT = """\
 tank1/a@s	type	snapshot	-
 tank1/a@s	guid	12423883578854837587	-
 tank1/a@s	createtxg	27	-
+tank1/a@s	creation	1763815627	-
 tank1/a@s	used	0	-
 tank1/a@s	available	-	-
 tank1/a@s	referenced	24576	-
@@ -49,6 +51,7 @@ BOOKMARK = """\
 tank1/a#b	type	bookmark	-
 tank1/a#b	guid	12423883578854837587	-
 tank1/a#b	createtxg	27	-
+tank1/a#b	creation	1763815627	-
 tank1/a#b	used	-	-
 tank1/a#b	available	-	-
 tank1/a#b	referenced	24576	-
@@ -119,6 +122,15 @@ def test_children_are_not_points() -> None:
     found = parse(LISTING + child, NAME)
     assert found.children == (f"{NAME}/child",)
     assert len(found.points) == 2
+
+
+def test_several_datasets_are_told_apart() -> None:
+    """Also those that have no points, and one whose name begins with another's."""
+    others = PROPERTIES.replace(NAME, "tank1") + PROPERTIES.replace(NAME, f"{NAME}b")
+    found = {dataset.name: dataset for dataset in parse_all(others + LISTING)}
+    assert {name: len(dataset.points) for name, dataset in found.items()} == {"tank1": 0, f"{NAME}b": 0, NAME: 2}
+    assert found[NAME].children == ()
+    assert found[NAME].snapshots[0].creation == 1763815627
 
 
 def test_a_value_may_hold_tabs() -> None:

@@ -59,7 +59,7 @@ class ZfsBase(ShareDriver):
     def _refuse_halfway(self, found: Dataset, share: Replica) -> None:
         target = next((p for p in found.snapshots if p.guid == found.reverting), None)
         size = target.size if target and target.size else share.size
-        state = checks.revert_state(found, target, size, bool(online.mounts_of(found.name)))
+        state = checks.revert_state(found, target, size, online.mounted(found.name))
         unrecorded = state is RevertState.REVERTED and size != share.size
         if unrecorded or state in (RevertState.HALFWAY, RevertState.UNKNOWN):
             what = f"{found.name} carries the mark of a revert to guid {found.reverting}, which is {state}"
@@ -74,6 +74,19 @@ class ZfsBase(ShareDriver):
         except (Busy, Blocked, openzfs.Refusal) as refusal:
             if was_online:
                 self.ensure_share(share)
+            blockers = [refused(refusal)] if isinstance(refusal, openzfs.Refusal) else refusal.blockers
+            raise Blocked(*blockers) from refusal
+
+    @contextmanager
+    def _snapshot_put_back(self, snapshot: SnapshotInstance) -> Iterator[None]:
+        """Turn a refusal inside into Blocked, with the snapshot online again if it was."""
+        path, address = self._snapshot_path(snapshot.snapshot_id), self._address
+        was = mounts.mounted_at(path)
+        try:
+            yield
+        except (Busy, openzfs.Refusal) as refusal:
+            if was is not None:
+                online.bring_snapshot_online(snapshot, was.source, path, address)
             blockers = [refused(refusal)] if isinstance(refusal, openzfs.Refusal) else refusal.blockers
             raise Blocked(*blockers) from refusal
 
@@ -98,6 +111,14 @@ class ZfsBase(ShareDriver):
 
     def _path(self, share: Replica) -> Path:
         return self.options.mount_root / f"share-{_uuid(share.id)}"
+
+    def _snapshot_path(self, snapshot_id: str) -> Path:
+        return self.options.mount_root / f"snap-{_uuid(snapshot_id)}"
+
+    def _snapshot_paths(self, found: Dataset) -> list[Path]:
+        """Where the snapshots of ours are mounted, if they are."""
+        ids = [p.snapshot_id for p in found.snapshots if p.snapshot_id]
+        return [self.options.mount_root / f"snap-{each}" for each in ids]
 
     def _settings(self, share: Replica) -> dict[str, str]:
         return {
@@ -126,6 +147,18 @@ class ZfsBase(ShareDriver):
 
     def _point(self, found: Dataset, snapshot: SnapshotInstance) -> Point | None:
         return found.snapshot(self._snapshot_name(snapshot).partition("@")[2])
+
+    def _found_point(self, snapshot: SnapshotInstance) -> Point | None:
+        """Look for the snapshot; None if it, or its share, is not there.
+
+        Raises:
+            Blocked: what is there is not the one on record.
+        """
+        found = openzfs.look(self._name(snapshot.replica))
+        point = self._point(found, snapshot) if found else None
+        if point and (strange := checks.strange_snapshot(point, snapshot, point.name)):
+            raise Blocked(strange)
+        return point
 
     def _known_pair(self, snapshot: SnapshotInstance) -> tuple[Dataset, Point]:
         """Look at the share and its snapshot.

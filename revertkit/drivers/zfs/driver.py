@@ -8,15 +8,16 @@ from revertkit.driver import (
     SupportsAccessRules,
     SupportsCreateFromSnapshot,
     SupportsExtend,
+    SupportsMountableSnapshots,
     SupportsShrink,
     SupportsSnapshots,
 )
 from revertkit.drivers.zfs import checks, online, openzfs
-from revertkit.drivers.zfs.base import refused
+from revertkit.drivers.zfs.adoption import Adopting
 from revertkit.drivers.zfs.listing import SHARE, Dataset
 from revertkit.drivers.zfs.revert import Reverting
 from revertkit.errors import Blocked, CommandFailed
-from revertkit.models import GIB, Blocker, Lack, Pool, Replica, SnapshotInstance, Stored
+from revertkit.models import GIB, Blocker, ExportLocation, Lack, Pool, Replica, SnapshotInstance, Stored
 from revertkit.system import nfs
 
 ACLS = {"acltype": "posix", "xattr": "sa"}
@@ -25,7 +26,9 @@ ACLS = {"acltype": "posix", "xattr": "sa"}
 
 class ZfsDriver(
     Reverting,
+    Adopting,
     SupportsSnapshots,
+    SupportsMountableSnapshots,
     SupportsCreateFromSnapshot,
     SupportsExtend,
     SupportsShrink,
@@ -109,21 +112,23 @@ class ZfsDriver(
         return Stored(backend_id=point.guid, size=checks.recorded_size(point, snapshot))
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Destroy the snapshot.
+        """Take the snapshot offline and destroy it.
 
         Raises:
-            Blocked: it is not the one on record, or somebody else keeps it: a clone, a hold, a send.
+            Blocked: it is not the one on record, or somebody else keeps it: a reader, a clone, a hold, a send. It is
+                online if it was.
         """
-        found = openzfs.look(self._name(snapshot.replica))
-        point = self._point(found, snapshot) if found else None
-        if point is None:
-            return
-        if strange := checks.strange_snapshot(point, snapshot, point.name):
-            raise Blocked(strange)
-        try:
-            openzfs.destroy_snapshot(point.name)
-        except openzfs.Refusal as refusal:
-            raise Blocked(refused(refusal)) from refusal
+        point = self._found_point(snapshot)
+        with self._snapshot_put_back(snapshot):
+            online.take_snapshot_offline(snapshot.snapshot_id, self._snapshot_path(snapshot.snapshot_id))
+            if point is not None:
+                openzfs.destroy_snapshot(point.name)
+
+    def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
+        """Mount and export the snapshot by its own rules, read-only; a revert of the share leaves it so."""
+        _, point = self._known_pair(snapshot)
+        path = self._snapshot_path(snapshot.snapshot_id)
+        return online.bring_snapshot_online(snapshot, point.name, path, self._address)
 
     # --- size and access
 

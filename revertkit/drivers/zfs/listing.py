@@ -17,13 +17,13 @@ SNAPSHOT = "revertkit:snapshot"
 SIZE = "revertkit:size"
 """On a snapshot: the share's size in GiB when it was taken; a rollback does not bring refquota back."""
 REVERTING = "revertkit:reverting"
+"""On a dataset: the guid of the snapshot that it is being reverted to; set only while it is offline."""
 DONE = " done"
 """What the mark of a revert ends in once the rollback has been seen to succeed."""
-"""On a dataset: the guid of the snapshot that it is being reverted to; set only while it is offline."""
 OURS = (SHARE, SNAPSHOT, SIZE, REVERTING)
 SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
 SETTINGS = ("mountpoint", "canmount", "sharenfs", "refquota")
-ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", *SPACE, *SETTINGS, *OURS]))
+ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", "creation", *SPACE, *SETTINGS, *OURS]))
 """The properties that :func:`parse` needs."""
 
 
@@ -36,12 +36,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Point:
-    """A snapshot or bookmark. `createtxg` orders them: two of one second have the same creation time."""
+    """A snapshot or bookmark. `createtxg` orders them: two of one second have the same `creation` time."""
 
     name: str
     kind: Kind
     guid: str
     createtxg: int
+    creation: int = 0
     referenced: int = 0
     snapshot_id: str | None = None
     size: int | None = None
@@ -101,6 +102,26 @@ def parse(listing: str, name: str) -> Dataset:
     Raises:
         BackendError: a line that is none, or no word of `name`.
     """
+    found = _read(listing)
+    if name not in found:
+        raise BackendError(f"zfs get said nothing of {name}")
+    return _dataset(name, found)
+
+
+def parse_all(listing: str) -> list[Dataset]:
+    """Read what ``zfs get`` says of several datasets, as :func:`parse` does of one.
+
+    Raises:
+        BackendError: a line that is none.
+    """
+    found = _read(listing)
+    by_dataset: dict[str, dict[str, Mapping[str, str]]] = {}
+    for thing, said in found.items():
+        by_dataset.setdefault(re.split("[@#]", thing)[0], {})[thing] = said
+    return [_dataset(name, own) for name, own in by_dataset.items() if name in own]
+
+
+def _read(listing: str) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for line in listing.splitlines():
         if not (fields := re.fullmatch(r"([^\t]+)\t([^\t]+)\t(.*)\t([^\t]*)", line)):
@@ -108,9 +129,7 @@ def parse(listing: str, name: str) -> Dataset:
         thing, prop, value, source = fields.groups()
         if prop not in OURS or source == "local":
             found.setdefault(thing, {})[prop] = value
-    if name not in found:
-        raise BackendError(f"zfs get said nothing of {name}")
-    return _dataset(name, found)
+    return found
 
 
 def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
@@ -137,6 +156,7 @@ def _point(name: str, said: Mapping[str, str]) -> Point:
         guid=said["guid"],
         createtxg=int(said["createtxg"]),
         referenced=_number(said["referenced"]),
+        creation=_number(said["creation"]),
         snapshot_id=said.get(SNAPSHOT),
         size=_number(said.get(SIZE, "-")) or None,
     )

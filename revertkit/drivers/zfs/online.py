@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from revertkit.errors import BackendError
-from revertkit.models import Blocker, ExportLocation, Replica
+from revertkit.models import Blocker, ExportLocation, Replica, SnapshotInstance
 from revertkit.status import ReplicaState
 from revertkit.system import mounts, nfs
 from revertkit.system.mounts import Mount
@@ -19,10 +20,20 @@ def mounts_of(dataset: str) -> list[Mount]:
     return [m for m in mounts.mounts() if m.source == dataset or m.source.startswith(f"{dataset}@")]
 
 
-def in_use(dataset: str, path: Path) -> list[Blocker]:
-    """Name everything that would keep the share from going offline from its mount point `path`."""
+def mounted(dataset: str) -> bool:
+    """Whether the dataset itself is mounted somewhere, so that it can be written to."""
+    return any(m.source == dataset for m in mounts_of(dataset))
+
+
+def in_use(dataset: str, path: Path, *snapshots: Path) -> list[Blocker]:
+    """Name everything that would keep the share from going offline from its mount point `path`.
+
+    What is mounted at `snapshots`, where our snapshots are, is not in the way: no rollback changes a snapshot.
+    """
     found = []
     for mount in mounts_of(dataset):
+        if mount.target in snapshots:
+            continue
         if mount.target.is_relative_to(path):
             found += mounts.users(mount.target)
         else:
@@ -42,6 +53,34 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
     for mount in reversed(mounts_of(dataset)):
         if mount.target.is_relative_to(path):
             mounts.unmount(mount.target)
+
+
+def take_snapshot_offline(snapshot_id: str, path: Path) -> None:
+    """Unexport a snapshot and unmount it; it is so already: fine.
+
+    Raises:
+        Busy: somebody uses it. It is no longer exported.
+    """
+    if mounts.mounted_at(path):
+        nfs.recall(path)
+    nfs.unexport(snapshot_id)
+    while mounts.mounted_at(path):
+        mounts.unmount(path)
+    with suppress(FileNotFoundError):
+        path.rmdir()
+
+
+def bring_snapshot_online(
+    snapshot: SnapshotInstance, name: str, path: Path, address: str | None
+) -> list[ExportLocation]:
+    """Mount a snapshot and export it, read-only, by its own rules; as :func:`bring_online`."""
+    seen = mounts.mounted_at(path)
+    if seen is None:
+        mounts.mount(name, path, "zfs", ["ro", "nodev", "nosuid"])
+    elif seen.source != name:
+        raise BackendError(f"{seen.source} is mounted at {path}, where {name} belongs")
+    nfs.export(snapshot.snapshot_id, path, [r for r in snapshot.rules if not nfs.why_not(r, address)], read_only=True)
+    return nfs.locations(path, address)
 
 
 def bring_online(share: Replica, dataset: str, path: Path, address: str | None) -> list[ExportLocation]:

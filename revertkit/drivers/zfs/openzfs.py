@@ -96,6 +96,12 @@ def snapshot_name(dataset: str, short_name: str) -> str:
     return f"{checked(dataset)}@{checked(short_name)}"
 
 
+def checked_any(name: str) -> str:
+    """Return `name` if it names a dataset, or one snapshot; as :func:`checked` and :func:`snapshot_name`."""
+    dataset, at, short_name = name.partition("@")
+    return snapshot_name(dataset, short_name) if at else checked(name)
+
+
 def probe() -> list[Lack]:
     """Say what this host lacks for ZFS and its exports, without loading any of it."""
     found = [Lack(why=f"no {name} on this host", mend="apt install zfsutils-linux") for name in TOOLS if not tool(name)]
@@ -122,8 +128,7 @@ def look(name: str) -> Dataset | None:
     Raises:
         CommandFailed: zfs(8) failed, or the parent is missing too: its pool may not be imported.
     """
-    kinds, columns = "filesystem,snapshot,bookmark", "name,property,value,source"
-    argv = ["zfs", "get", "-Hp", "-d", "1", "-t", kinds, "-o", columns, ",".join(listing.ASKED), checked(name)]
+    argv = _get(name, depth=1)
     done = run(argv, ok=(0, 1), changes=False)
     if done.status == 0:
         return listing.parse(done.stdout, name)
@@ -131,6 +136,21 @@ def look(name: str) -> Dataset | None:
         raise CommandFailed(argv, done.status, done.stderr)
     run(["zfs", "list", "-H", "-o", "name", name.rpartition("/")[0] or name], changes=False)
     return None
+
+
+def look_below(name: str) -> list[Dataset]:
+    """Look at every dataset one below `name`, by one command; their children are not told.
+
+    Raises:
+        CommandFailed: there is no such dataset, or its pool is not imported.
+    """
+    found = listing.parse_all(run(_get(name, depth=2), changes=False).stdout)
+    return [dataset for dataset in found if dataset.name.rpartition("/")[0] == name]
+
+
+def _get(name: str, depth: int) -> list[str]:
+    kinds, columns = "filesystem,snapshot,bookmark", "name,property,value,source"
+    return ["zfs", "get", "-Hp", "-d", str(depth), "-t", kinds, "-o", columns, ",".join(listing.ASKED), checked(name)]
 
 
 def capacity(name: str) -> tuple[int, int]:
@@ -228,6 +248,16 @@ def rollback_to(dataset: str, snapshot: str) -> None:
         _core("lzc_rollback_to", dataset, dataset.encode(), snapshot.encode())
 
 
+def rename(name: str, new_name: str) -> None:
+    """Rename a dataset that is not mounted, or a snapshot; guids stay.
+
+    Raises:
+        Refusal: ENOENT nothing of that name, EEXIST the new name is taken. Nothing has changed.
+    """
+    with step("lzc_rename"):
+        _core("lzc_rename", name, name.encode(), new_name.encode())
+
+
 def copy(source: str, target: str) -> None:
     """Send the snapshot `source` to the new snapshot `target`; its dataset is made, neither mounted nor shared.
 
@@ -261,12 +291,13 @@ def _receive(target: str, reading: int) -> None:
 
 def set_properties(name: str, properties: Mapping[str, str]) -> None:
     """Set properties by one zfs(8); user properties and settings come in one transaction, after the quotas."""
-    run(["zfs", "set", *[f"{prop}={value}" for prop, value in properties.items()], checked(name)])
+    run(["zfs", "set", *[f"{prop}={value}" for prop, value in properties.items()], checked_any(name)])
 
 
-def clear(name: str, user_property: str) -> None:
-    """Take a user property away; not there is fine."""
-    run(["zfs", "inherit", user_property, checked(name)])
+def clear(name: str, *user_properties: str) -> None:
+    """Take user properties off a dataset or snapshot, one after the other; not there is fine."""
+    for each in user_properties:
+        run(["zfs", "inherit", each, checked_any(name)])
 
 
 # --- libzfs_core

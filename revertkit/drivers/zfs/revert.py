@@ -5,9 +5,9 @@
 3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
 4. refquota to the snapshot's size, and the mark says that it is done.
 
-No snapshot is touched by any of it. The mark is set after the unmount and cleared before the next mount, by
-``ensure_share``, or when the kernel refuses: so as long as it is there nobody writes, and to roll back again loses
-nothing.
+No snapshot is touched by any of it, not even one that is mounted. The mark is set after the unmount and cleared before
+the next mount, by ``ensure_share``, or when the kernel refuses: so as long as it is there nobody writes, and to roll
+back again loses nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Reverting(ZfsBase, SupportsRevert):
         blockers = [blocker for blocker in strangers if blocker]
         if found and point:
             blockers += checks.refusals(found, point, checks.recorded_size(point, snapshot), health)
-        blockers += online.in_use(name, self._path(share))
+        blockers += online.in_use(name, self._path(share), *(self._snapshot_paths(found) if found else ()))
         if blockers or found is None:
             raise Blocked(*blockers)
         return RevertPreview(discards_bytes=found.space["written"])
@@ -52,7 +52,7 @@ class Reverting(ZfsBase, SupportsRevert):
 
     def _state(self, found: Dataset, point: Point | None, snapshot: SnapshotInstance) -> RevertState:
         size = checks.recorded_size(point, snapshot) if point else snapshot.size
-        return checks.revert_state(found, point, size, bool(online.mounts_of(found.name)))
+        return checks.revert_state(found, point, size, online.mounted(found.name))
 
     def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
         """Roll the share back, in place, and leave it offline.
