@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lvm_bench import Bench, bench
+from zfs_bench import Backend, backend_of_its_own
 
 
 @pytest.fixture
@@ -25,3 +26,10 @@ def small() -> Iterator[Bench]:
     made = bench(percent=20)
     yield made
     made.clear()
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    """A ZFS driver below a dataset of its own."""
+    with backend_of_its_own() as made:
+        yield made
