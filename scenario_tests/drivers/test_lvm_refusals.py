@@ -87,7 +87,7 @@ def test_held_where_no_process_can_be_seen(refusing: Bench) -> None:
 
 def test_missing_and_mistaken_identity(refusing: Bench) -> None:
     snapshot = refusing.snapshots[-1]
-    for wrong, kind in (({"backend_id": "another"}, "identity"), ({"id": new_id()}, "missing")):
+    for wrong, kind in (({"backend_id": "another"}, "identity"), ({"snapshot_id": new_id()}, "missing")):
         with pytest.raises(Blocked) as blocked:
             refusing.driver.check_revert(snapshot.model_copy(update=wrong))
         assert kinds(blocked) == {kind}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from zfs_bench import Backend, each_kill, fill, manifest, prop, snapshots, spoil, zfs
+from zfs_bench import Backend, child, each_kill, fill, manifest, prop, snapshots, spoil, zfs
 
 from revertkit.errors import Blocked, InvalidInput
 from revertkit.models import GIB, AccessLevel, AccessRule, Replica, new_id
@@ -40,10 +39,10 @@ def test_a_mounted_snapshot_shows_its_moment_before_and_after_a_revert(backend: 
     fill(backend.path(share))
     before = manifest(backend.path(share))
     snapshot = backend.take(share).model_copy(update={"rules": (RULE,)})
-    (location,) = backend.driver.ensure_snapshot(snapshot)
-    assert backend.driver.ensure_snapshot(snapshot) == [location]
+    locations = backend.driver.ensure_snapshot(snapshot)
+    assert backend.driver.ensure_snapshot(snapshot) == locations
     at = backend.root / f"snap-{snapshot.snapshot_id}"
-    subprocess.run(["mount", "-t", "nfs4", "-o", "soft,timeo=50", location.path, tmp_path], check=True, timeout=60)
+    subprocess.run(["mount", "-t", "nfs4", "-o", "soft,timeo=50", locations[0].path, tmp_path], check=True, timeout=60)
     try:
         spoil(backend.path(share))
         with pytest.raises(OSError):
@@ -68,7 +67,8 @@ def test_a_snapshot_that_is_being_read_is_not_deleted(backend: Backend) -> None:
     snapshot = backend.take(share).model_copy(update={"rules": (RULE,)})
     backend.driver.ensure_snapshot(snapshot)
     at = backend.root / f"snap-{snapshot.snapshot_id}"
-    with (at / "kept").open(), pytest.raises(Blocked, match=str(os.getpid())):
+    hold = "import sys; f = open(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    with child(hold, at / "kept") as process, pytest.raises(Blocked, match=rf"process {process.pid} \(python"):
         backend.driver.delete_snapshot(snapshot)
     assert (at / "kept").read_text() == "kept"
     assert str(at) in subprocess.run(["exportfs", "-s"], check=True, capture_output=True, text=True).stdout

@@ -127,6 +127,7 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
 def _unadoptable(found: Dataset) -> Iterator[Blocker]:
     if found.share_id is not None:
         yield _taken(found.name, f"is share {found.share_id}")
+        return
     for child in found.children:
         yield Blocker(kind="children", what=f"{found.name} has the child {child}", mend="move it elsewhere: zfs rename")
     for mount in online.mounts_of(found.name):
