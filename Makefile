@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# The guest has two processors, and most scenarios wait for one tool after the other.
+TWO_AT_ONCE := -n 2 --dist loadgroup
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-host lint types format bench clean vm-up vm-test vm-ssh vm-down
 
@@ -22,7 +25,7 @@ demo: $(VENV)/.base  ## make a share of real files, wreck it, revert it, compare
 	$(BIN)/revertkit demo
 
 test: test-host  ## run the tests of this host, then the core of the scenarios in the VM
-	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test -m core; \
+	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test $(TWO_AT_ONCE) -m core; \
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
@@ -32,7 +35,7 @@ vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at
 	vm/up
 
 vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
-	vm/test
+	vm/test $(TWO_AT_ONCE)
 	$(BIN)/python -m pytest scenario_tests/power
 
 vm-ssh:  ## open a shell in the VM, as root

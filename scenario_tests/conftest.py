@@ -19,10 +19,21 @@ MINUTES = 30
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give scenarios longer than the host's tests have."""
+    """Give scenarios longer than the host's tests have, and keep those of one storage on one worker."""
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(MINUTES * 60))
+        item.add_marker(pytest.mark.xdist_group(_storage(item)))
+
+
+def _storage(item: pytest.Item) -> str:
+    """Name the group or pool that a test works on: with `-n 2 --dist loadgroup` two of them are worked on at once."""
+    parameters = getattr(item, "callspec", None)
+    backends = [value for value in (parameters.params.values() if parameters else ()) if value in BACKENDS]
+    if backends:
+        options = BACKENDS[backends[0]]
+        return str(options.get("thin_pool") or options.get("volume_group") or options.get("pool") or "directory")
+    return "tank0" if "zfs" in item.path.name else "vg0"
 
 
 def _ground(backend: str) -> Iterator[Ground]:

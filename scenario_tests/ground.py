@@ -7,10 +7,7 @@ drivers, so a sweep can never remove what is not ours.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,21 +66,6 @@ class Ground:
     def path(self, share: Share) -> Path:
         """Where the share is mounted on this host."""
         return Path(self.now(share).export_locations[0].path.split(":", 1)[-1])
-
-    def child(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a Python program in a process of its own, with this ground's settings in its environment."""
-        environment = os.environ | {"REVERTKIT_CONFIG": str(self.config())}
-        command = [sys.executable, "-c", program, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-
-    def config(self) -> Path:
-        """Write the settings as a file, for the command line."""
-        options = self.settings.backends[self.backend]
-        lines = [f'state_dir = "{self.settings.state_dir}"', 'project = "scenarios"', f"[backends.{self.backend}]"]
-        lines += [f"{key} = {value!r}" for key, value in {"driver": options.driver, **options.options}.items()]
-        path = self.home / "revertkit.toml"
-        path.write_text("\n".join(lines) + "\n")
-        return path
 
     def reap(self) -> list[str]:
         """Remove everything this ground made; answer what could not be removed."""

@@ -7,35 +7,19 @@ from __future__ import annotations
 
 import os
 import random
+from functools import partial
 from pathlib import Path
 
 import files
 import pytest
 from ground import Ground
+from killing import killed_at
 
 from revertkit import manifest
 from revertkit.models import Share, Snapshot
 from revertkit.status import Status
-
-REVERT = """
-import os, signal, sys
-from revertkit.manager import ShareManager
-from revertkit.models import Context
-from revertkit.settings import load
 from revertkit.system.run import Moment, watching
 
-snapshot, point, seen = sys.argv[1], int(sys.argv[2]), 0
-
-def watch(event):
-    global seen
-    seen += event.moment is not Moment.PROGRESS
-    if seen == point:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-with watching(watch):
-    ShareManager.open(load()).revert_to_snapshot(Context(project_id="scenarios"), snapshot)
-print(seen)
-"""
 SAMPLE = 4
 
 
@@ -66,9 +50,14 @@ def _sweep(ground: Ground, seed: int, sample: int | None) -> None:
 
 def _count(ground: Ground, snapshot: Snapshot) -> int:
     """Revert once unharmed, and count the points."""
-    done = ground.child(REVERT, snapshot.id, "0")
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.splitlines()[-1])
+    seen = []
+    with watching(lambda event: seen.append(event.moment)):
+        _revert(snapshot, ground)
+    return sum(moment is not Moment.PROGRESS for moment in seen)
+
+
+def _revert(snapshot: Snapshot, ground: Ground) -> None:
+    ground.opened().revert_to_snapshot(ground.context, snapshot.id)
 
 
 def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, point: int) -> None:
@@ -76,8 +65,7 @@ def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, poi
     fresh = ground.path(share) / "fresh"
     fresh.write_text(where)
     wrecked = manifest.record(ground.path(share))
-    killed = ground.child(REVERT, snapshot.id, str(point))
-    assert killed.returncode == -9, f"{where}: {killed.stderr}"
+    assert killed_at(point, partial(_revert, snapshot, ground)), where
     told = ground.opened().recover()
     assert all(recovered.at_rest for recovered in told), f"{where}: {told}"
     assert _at_rest(ground, share, snapshot), where
