@@ -8,7 +8,7 @@ drivers, so a sweep can never remove what is not ours.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from revertkit.store import shares, snapshots
 
 ROOT = Path("/srv/revertkit-scenarios")
 ADDRESS = "127.0.0.1"
+CONTEXT = Context(project_id="scenarios", is_admin=True)
 BACKENDS: dict[str, dict[str, Any]] = {
     "thick-ext4": {"driver": "lvm", "volume_group": "vg0", "export_address": ADDRESS, "snapshot_percent": 25},
     "zfs": {"driver": "zfs", "pool": "tank0", "export_address": ADDRESS},
@@ -35,7 +36,7 @@ class Ground:
 
     backend: str
     home: Path
-    context: Context = field(default_factory=lambda: Context(project_id="scenarios", is_admin=True))
+    context: Context = CONTEXT
 
     def __post_init__(self) -> None:
         (self.home / "mounts").mkdir(parents=True)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import traceback
 from collections.abc import Callable
+from typing import Any
 
 from revertkit.system.run import Moment, StepEvent, watching
 
+PROCESSES = multiprocessing.get_context("forkserver")
+"""A new interpreter takes an emulated machine seconds, and a fork of pytest's own workers has threads in it."""
+PROCESSES.set_forkserver_preload(["revertkit.manager", "revertkit.drivers.lvm", "revertkit.drivers.zfs"])
 
-def killed_at(point: int, call: Callable[[], object]) -> bool:
-    """Run `call` in a forked child that is killed at the beginning or end of a step, the `point`-th of them, from 1.
 
-    Forked, because a new interpreter takes an emulated machine seconds. `call` opens its own manager: a database
-    connection does not survive a fork. Answer False if it ended, well, before that.
+def killed_at(point: int, call: Callable[..., object], *arguments: Any) -> bool:
+    """Run `call` in a process that is killed at the beginning or end of a step, the `point`-th of them, from 1.
+
+    `call` is a function of a module, and opens its own manager. Answer False if it ended, well, before that.
     """
-    child = os.fork()
-    if child == 0:
-        _die_at(point, call)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0, "the call failed in the child; its traceback is above"
-    return False
+    child = PROCESSES.Process(target=_die_at, args=(point, call, *arguments))
+    child.start()
+    child.join()
+    assert child.exitcode in (0, -signal.SIGKILL), "the call failed in the child; its traceback is above"
+    return child.exitcode != 0
 
 
-def _die_at(point: int, call: Callable[[], object]) -> None:
+def _die_at(point: int, call: Callable[..., object], *arguments: Any) -> None:
     seen = 0
 
     def watch(event: StepEvent) -> None:
@@ -36,10 +36,5 @@ def _die_at(point: int, call: Callable[[], object]) -> None:
         if seen == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    try:
-        with watching(watch):
-            call()
-        os._exit(0)
-    finally:
-        traceback.print_exc()
-        os._exit(1)
+    with watching(watch):
+        call(*arguments)

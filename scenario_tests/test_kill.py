@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import random
-from functools import partial
 from pathlib import Path
 
 import files
 import pytest
-from ground import Ground
+from ground import CONTEXT, Ground
 from killing import killed_at
 
 from revertkit import manifest
+from revertkit.manager import ShareManager
 from revertkit.models import Share, Snapshot
+from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.system.run import Moment, watching
 
@@ -52,12 +53,13 @@ def _count(ground: Ground, snapshot: Snapshot) -> int:
     """Revert once unharmed, and count the points."""
     seen = []
     with watching(lambda event: seen.append(event.moment)):
-        _revert(snapshot, ground)
+        revert(ground.settings, snapshot.id)
     return sum(moment is not Moment.PROGRESS for moment in seen)
 
 
-def _revert(snapshot: Snapshot, ground: Ground) -> None:
-    ground.opened().revert_to_snapshot(ground.context, snapshot.id)
+def revert(settings: Settings, snapshot_id: str) -> None:
+    """Revert as a program does that starts, reverts and ends."""
+    ShareManager.open(settings).revert_to_snapshot(CONTEXT, snapshot_id)
 
 
 def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, point: int) -> None:
@@ -65,7 +67,7 @@ def _kill_at(ground: Ground, share: Share, snapshot: Snapshot, kept: object, poi
     fresh = ground.path(share) / "fresh"
     fresh.write_text(where)
     wrecked = manifest.record(ground.path(share))
-    assert killed_at(point, partial(_revert, snapshot, ground)), where
+    assert killed_at(point, revert, ground.settings, snapshot.id), where
     told = ground.opened().recover()
     assert all(recovered.at_rest for recovered in told), f"{where}: {told}"
     assert _at_rest(ground, share, snapshot), where

@@ -155,5 +155,6 @@ def blockers(target: Path, local: Sequence[Holder], remote: Sequence[nfs.OpenFil
         Blocker(kind="open", what=f"NFS client {f.client} has {f.filename} open on {target}", mend="close it there")
         for f in remote
     ]
-    unknown = "something this host cannot name, such as a mount in another namespace"
-    return found or [Blocker(kind="open", what=f"{target} is in use by {unknown}", mend="find and end it")]
+    unknown = "something this host cannot name: a mount in another namespace, or an NFS client that vanished just now"
+    mend = "find and end it; a vanished client is forgotten within two minutes"
+    return found or [Blocker(kind="open", what=f"{target} is in use by {unknown}", mend=mend)]

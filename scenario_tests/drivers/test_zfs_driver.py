@@ -496,7 +496,7 @@ def test_an_nfs_client_that_stays_mounted_reads_the_reverted_content(backend: Ba
         (client / "file").write_text("writable")
         assert (backend.path(share) / "file").read_text() == "writable"
     finally:
-        subprocess.run(["umount", "-f", client], check=True, timeout=60)
+        subprocess.run(["umount", client], check=True, timeout=60)
 
 
 def test_an_nfs_client_with_an_open_file_is_named(backend: Backend, tmp_path: Path) -> None:
@@ -513,7 +513,7 @@ def test_an_nfs_client_with_an_open_file_is_named(backend: Backend, tmp_path: Pa
         until(lambda: not blocked(backend, snapshot))
         backend.revert(snapshot)
     finally:
-        subprocess.run(["umount", "-f", client], check=True, timeout=60)
+        subprocess.run(["umount", client], check=True, timeout=60)
 
 
 def blocked(backend: Backend, snapshot: SnapshotInstance) -> bool:
