@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import BACKENDS, ROOT, SERVED, Ground
+from ground import BACKENDS, LVM, NOT_IN_CORE, ROOT, SERVED, Ground
 
 collect_ignore = ["power"]  # these run on the VM's host
 
@@ -43,15 +43,25 @@ def _ground(backend: str) -> Iterator[Ground]:
     assert not left, f"not removed: {left}"
 
 
-@pytest.fixture(params=list(BACKENDS))
+def _each(*backends: str) -> list[Any]:
+    return [pytest.param(b, marks=pytest.mark.matrix) if b in NOT_IN_CORE else b for b in backends]
+
+
+@pytest.fixture(params=_each(*BACKENDS))
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     """A backend of each kind."""
     yield from _ground(request.param)
 
 
-@pytest.fixture(params=SERVED)
+@pytest.fixture(params=_each(*SERVED))
 def served(request: pytest.FixtureRequest) -> Iterator[Ground]:
     """A backend that exports over NFS."""
+    yield from _ground(request.param)
+
+
+@pytest.fixture(params=_each(*LVM))
+def volumes(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    """A backend of logical volumes."""
     yield from _ground(request.param)
 
 

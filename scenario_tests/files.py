@@ -46,3 +46,12 @@ def wreck(root: Path) -> None:
     (root / "symlink").unlink()
     (root / "fill").write_bytes(os.urandom(40_000_000))
     os.sync()
+
+
+def wreck_much(root: Path) -> None:
+    """Fill much of a share, so that turning it back takes a while."""
+    block = os.urandom(1 << 20)
+    with (root / "much").open("wb") as much:
+        for _ in range(150):
+            much.write(block)
+    os.sync()

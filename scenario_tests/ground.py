@@ -8,7 +8,7 @@ drivers, so a sweep can never remove what is not ours.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,30 @@ from revertkit.store import shares, snapshots
 
 ROOT = Path("/srv/revertkit-scenarios")
 ADDRESS = "127.0.0.1"
+WANTED = {
+    "driver_handles_share_servers": "false",
+    "snapshot_support": "true",
+    "revert_to_snapshot_support": "true",
+    "create_share_from_snapshot_support": "true",
+}
+"""The extra specs of every type here."""
 CONTEXT = Context(project_id="scenarios", is_admin=True)
+_LVM = {"driver": "lvm", "volume_group": "vg0", "export_address": ADDRESS}
+_THICK = _LVM | {"snapshot_percent": 25}
+_THIN = _LVM | {"thin_pool": "pool0"}
 BACKENDS: dict[str, dict[str, Any]] = {
-    "thick-ext4": {"driver": "lvm", "volume_group": "vg0", "export_address": ADDRESS, "snapshot_percent": 25},
+    "thick-ext4": _THICK,
+    "thick-xfs": _THICK | {"filesystem": "xfs"},
+    "thin-ext4": _THIN,
+    "thin-xfs": _THIN | {"filesystem": "xfs"},
     "zfs": {"driver": "zfs", "pool": "tank0", "export_address": ADDRESS},
     "directory": {"driver": "directory"},
 }
-SERVED = ("thick-ext4", "zfs")
+SERVED = tuple(name for name, options in BACKENDS.items() if "export_address" in options)
 """The backends that export over NFS."""
+LVM = tuple(name for name, options in BACKENDS.items() if options["driver"] == "lvm")
+NOT_IN_CORE = ("thick-xfs", "thin-ext4")
+"""What differs from the others only in a file system that the other kind of volume is tried with."""
 
 
 @dataclass
@@ -36,25 +52,26 @@ class Ground:
 
     backend: str
     home: Path
+    more: dict[str, Any] = field(default_factory=dict)
+    """Options of the backend over those of :data:`BACKENDS`."""
     context: Context = CONTEXT
 
     def __post_init__(self) -> None:
-        (self.home / "mounts").mkdir(parents=True)
-        options = BACKENDS[self.backend] | {"mount_root": str(self.home / "mounts")}
-        self.settings = Settings(state_dir=self.home / "state", backends={self.backend: options})
+        (self.home / "mounts").mkdir(parents=True, exist_ok=True)
+        self.options = BACKENDS[self.backend] | {"mount_root": str(self.home / "mounts")} | self.more
+        self.settings = Settings(state_dir=self.home / "state", backends={self.backend: self.options})
         self.manager = self.opened()
         if not self.manager.types():
-            wanted = ("snapshot_support", "revert_to_snapshot_support", "create_share_from_snapshot_support")
-            specs = {"driver_handles_share_servers": "false", **dict.fromkeys(wanted, "true")}
-            self.manager.create_type("scenario", specs)
+            for name, more in (("scenario", ()), ("mountable", ("mount_snapshot_support",))):
+                self.manager.create_type(name, WANTED | dict.fromkeys(more, "true"))
 
     def opened(self) -> ShareManager:
         """Open a new manager on the same records, as the next start of the program would."""
         return ShareManager.open(self.settings)
 
-    def share(self, size: int = 1) -> Share:
-        """Make a share."""
-        return self.manager.create_share(self.context, size, share_type="scenario")
+    def share(self, size: int = 1, share_type: str = "scenario") -> Share:
+        """Make a share; one of the type ``mountable`` has its snapshots mounted and exported too."""
+        return self.manager.create_share(self.context, size, share_type=share_type)
 
     def snapshot(self, share: Share, name: str | None = None) -> Snapshot:
         """Take a snapshot."""
@@ -66,7 +83,7 @@ class Ground:
 
     def path(self, share: Share) -> Path:
         """Where the share is mounted on this host."""
-        return Path(self.now(share).export_locations[0].path.split(":", 1)[-1])
+        return next(Path(found.path) for found in self.now(share).export_locations if found.path.startswith("/"))
 
     def reap(self) -> list[str]:
         """Remove everything this ground made; answer what could not be removed."""

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import by_hand
 import pytest
 from ground import Ground
 
@@ -42,6 +43,9 @@ def test_an_open_file(ground: Ground) -> None:
     ground.manager.revert_to_snapshot(ground.context, snapshot.id)
 
 
+@pytest.mark.parametrize(
+    "served", ["thick-ext4", pytest.param("thick-xfs", marks=pytest.mark.matrix), "zfs"], indirect=True
+)
 def test_a_newer_snapshot_made_by_hand(served: Ground) -> None:
     """A snapshot that the manager does not know and that is newer blocks, by name, and is still there."""
     share = served.share()
@@ -51,6 +55,16 @@ def test_a_newer_snapshot_made_by_hand(served: Ground) -> None:
             served.manager.revert_to_snapshot(served.context, snapshot.id)
         assert exists()
     served.manager.revert_to_snapshot(served.context, snapshot.id)
+
+
+@pytest.mark.parametrize("served", [pytest.param("thin-ext4", marks=pytest.mark.matrix), "thin-xfs"], indirect=True)
+def test_a_newer_snapshot_made_by_hand_of_a_thin_volume(served: Ground) -> None:
+    """Thin volumes are swapped, which touches no snapshot: it does not block, and is still there."""
+    share = served.share()
+    snapshot = served.snapshot(share)
+    with _by_hand(served, share) as (_, exists):
+        served.manager.revert_to_snapshot(served.context, snapshot.id)
+        assert exists()
 
 
 @pytest.mark.parametrize("served", ["zfs"], indirect=True)
@@ -92,15 +106,12 @@ def _unchanged(ground: Ground, share: Share, snapshot: Snapshot) -> Iterator[Non
 
 @contextmanager
 def _by_hand(ground: Ground, share: Share) -> Iterator[tuple[str, Callable[[], bool]]]:
-    volume = f"share-{share.replica.id}"
-    if ground.backend == "zfs":
-        name = f"tank0/{volume}@by-hand"
-        make, look, drop = ["zfs", "snapshot", name], ["zfs", "list", name], ["zfs", "destroy", name]
-    else:
-        make = ["lvcreate", "-y", "-s", "-L", "64M", "-n", "by-hand", f"vg0/{volume}"]
-        look, drop = ["lvs", "vg0/by-hand"], ["lvremove", "-y", "vg0/by-hand"]
-    subprocess.run(make, check=True, capture_output=True, timeout=120)
+    volume, name = f"share-{share.replica.id}", f"by-hand-{share.id[:8]}"
+    by_hand.snapshot(ground, volume, name)
+    zfs = ground.options["driver"] == "zfs"
+    full = f"{ground.options['pool']}/{volume}@{name}" if zfs else f"{ground.options['volume_group']}/{name}"
+    look, drop = (["zfs", "list", full], ["zfs", "destroy", full]) if zfs else (["lvs", full], ["lvremove", "-y", full])
     try:
-        yield "by-hand", lambda: subprocess.run(look, capture_output=True, timeout=60).returncode == 0
+        yield name, lambda: subprocess.run(look, capture_output=True, timeout=60).returncode == 0
     finally:
-        subprocess.run(drop, check=True, capture_output=True, timeout=120)
+        by_hand.sh(*drop)
