@@ -197,7 +197,9 @@ class UnmanageSnapshot(Story):
         """Let go of it; its content stays."""
         driver, snapshot_id = verbs(case.driver, SupportsManageSnapshots), case.target.snapshot_id
         found = found_on_backend(case)
-        name = next((one.existing for one in found.snapshots if one.snapshot_id == snapshot_id), None) if found else None
+        name = (
+            next((one.existing for one in found.snapshots if one.snapshot_id == snapshot_id), None) if found else None
+        )
         driver.unmanage_snapshot(case.target)
         where = f" as {name}" if name else ""
         return Work(said=f"snapshot {snapshot_id} is left on backend {case.share.pool.backend}{where}")

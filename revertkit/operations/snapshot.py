@@ -67,7 +67,7 @@ def put(tx: Connection, share: Share, snapshot: Snapshot) -> None:
 
 
 class CreateSnapshot(Story):
-    """A moment kept. It is one as soon as it is on record; that it cannot be mounted is told, and `recover` mends it."""
+    """A moment kept, as soon as it is on record; that it cannot be mounted is told, and `recover` mends it."""
 
     kind = OperationKind.CREATE_SNAPSHOT
     comes_online = True

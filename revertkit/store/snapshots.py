@@ -99,9 +99,7 @@ def instance(tx: Connection, snapshot_id: str, share: Share) -> SnapshotInstance
 
 def resting(tx: Connection, share: Share, also: str | None = None) -> list[SnapshotInstance]:
     """Answer what the driver sees of the share's available snapshots, and of `also` whatever its status, by age."""
-    return _instances(
-        tx, share, (instances.c.status == Status.AVAILABLE) | (instances.c.snapshot_id == (also or ""))
-    )
+    return _instances(tx, share, (instances.c.status == Status.AVAILABLE) | (instances.c.snapshot_id == (also or "")))
 
 
 def _instances(tx: Connection, share: Share, where: ColumnElement[bool]) -> list[SnapshotInstance]:

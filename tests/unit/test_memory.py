@@ -8,8 +8,8 @@ from copy import copy, deepcopy
 import pytest
 from driver_cases import B, C, Content, DriverCases, World, by_exception, count_points, living
 
-from revertkit.drivers import memory
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE, Volume
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import AccessRule, Replica, RevertState, new_id
 from revertkit.system.run import Moment, StepEvent, watching
@@ -27,12 +27,12 @@ class MemoryWorld(World):
         """The same share under another backend's name."""
         clone = copy(self)
         clone.taken, clone.backend = dict(self.taken), new_id()
-        memory._STORAGE[clone.backend] = deepcopy(memory._STORAGE.get(self.backend, {}))
+        STORAGE[clone.backend] = deepcopy(STORAGE.get(self.backend, {}))
         clone.driver = clone.restarted()
         return clone
 
-    def _held(self, share: Replica | None = None) -> memory._Share:
-        return memory._STORAGE[self.backend][(share or self.share).id]
+    def _held(self, share: Replica | None = None) -> Volume:
+        return STORAGE[self.backend][(share or self.share).id]
 
     def put(self, content: Content) -> None:
         files = self.driver.files(self.share)
@@ -47,11 +47,11 @@ class MemoryWorld(World):
 
     def leftovers(self) -> list[str]:
         known = {snapshot.snapshot_id for snapshot in self.taken.values()}
-        held = memory._STORAGE[self.backend].get(self.share.id)
+        held = STORAGE[self.backend].get(self.share.id)
         return [*(set(held.snapshots) - known), *(["aside"] if held.aside is not None else [])] if held else []
 
     def online(self) -> bool:
-        return self.share.id in memory._STORAGE[self.backend] and self._held().online
+        return self.share.id in STORAGE[self.backend] and self._held().online
 
     def forge(self, name: str | None = None) -> None:
         held = self._held().snapshots[self.snapshot(name).snapshot_id] if name else self._held()
