@@ -7,6 +7,7 @@ marks were there before us, and they stay.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsManage
-from revertkit.errors import BackendError, Conflict
+from revertkit.errors import BackendError, Blocked, Conflict
 from revertkit.log import get_logger
 from revertkit.models import Context, FoundShare, Operation, OperationKind, Outcome, Share
 from revertkit.operations.share import NewShare, new_record, operation_for
@@ -96,7 +97,8 @@ def _let_go(case: Case) -> str:
     try:
         with case.site.store.read() as tx:
             share = shares.get(tx, case.share.id)
-        verbs(case.driver, SupportsManage).unmanage_share(share.replica)
+        driver = verbs(case.driver, SupportsManage)
+        let_go(lambda: driver.unmanage_share(share.replica))
     except Exception as second:
         log.error("what was begun cannot be taken back", operation=case.operation.id, exc_info=second)
         return (
@@ -104,6 +106,25 @@ def _let_go(case: Case) -> str:
             f"`revertkit share manage --all {case.share.pool.backend}` adopts it"
         )
     return "it was let go of again, and is not on record"
+
+
+def let_go(call: Callable[[], None]) -> None:
+    """Let the driver let go, and again if it fails: what was half done has neither our marks nor none of them.
+
+    Raises:
+        Blocked: the first call was refused; nothing has changed.
+        BackendError: the second failed too; says both.
+    """
+    try:
+        call()
+    except Blocked:
+        raise
+    except Exception as failure:
+        log.warning("letting go again after a failure", exc_info=failure)
+        try:
+            call()
+        except Exception as second:
+            raise BackendError(f"{failure}; then, once more: {second}") from second
 
 
 def accept_unmanage(tx: Connection, site: Site, context: Context, share: Share) -> Operation:
@@ -133,7 +154,7 @@ class UnmanageShare(Story):
         """Let go of it; its data stays."""
         driver = verbs(case.driver, SupportsManage)
         found = found_on_backend(case)
-        driver.unmanage_share(case.replica)
+        let_go(lambda: driver.unmanage_share(case.replica))
         where = f" as {found.existing}" if found else ""
         return Work(said=f"share {case.share.id} is left on backend {case.share.pool.backend}{where}, with its data")
 
@@ -148,7 +169,7 @@ class UnmanageShare(Story):
             self.online(case)
         except Exception as second:
             log.error("share cannot be brought online again", share=case.share.id, exc_info=second)
-            return f"; then, bringing it online again: {second}"
+            return f"; then, bringing it online again: {second}; mend that and unmanage it again"
         return "; the share is online as before"
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from revertkit.driver import SupportsManageSnapshots
 from revertkit.errors import BackendError, Conflict, NotSupported
 from revertkit.log import get_logger
 from revertkit.models import Context, FoundSnapshot, Operation, OperationKind, Outcome, Share, Snapshot
-from revertkit.operations.manage import found_on_backend
+from revertkit.operations.manage import found_on_backend, let_go
 from revertkit.operations.online import Online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
@@ -156,7 +156,8 @@ def _let_go(case: Case) -> str:
     try:
         with case.site.store.read() as tx:
             target = snapshots.instance(tx, case.target.snapshot_id, shares.get(tx, case.share.id))
-        verbs(case.driver, SupportsManageSnapshots).unmanage_snapshot(target)
+        driver = verbs(case.driver, SupportsManageSnapshots)
+        let_go(lambda: driver.unmanage_snapshot(target))
     except Exception as second:
         log.error("what was begun cannot be taken back", operation=case.operation.id, exc_info=second)
         return (
@@ -200,14 +201,17 @@ class UnmanageSnapshot(Story):
         name = (
             next((one.existing for one in found.snapshots if one.snapshot_id == snapshot_id), None) if found else None
         )
-        driver.unmanage_snapshot(case.target)
+        let_go(lambda: driver.unmanage_snapshot(case.target))
         where = f" as {name}" if name else ""
         return Work(said=f"snapshot {snapshot_id} is left on backend {case.share.pool.backend}{where}")
 
     def fail(self, case: Case, failure: Exception) -> None:
         """Leave the status that it had, and bring it online again if it was."""
         trouble = snapshot_or_trouble(case).trouble if case.operation.status_before is Status.AVAILABLE else ""
-        super().fail(case, BackendError(f"{failure}; then, {trouble}" if trouble else str(failure)))
+        super().fail(
+            case,
+            BackendError(f"{failure}; then, {trouble}; mend that and unmanage it again" if trouble else str(failure)),
+        )
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Remove the row once nothing of ours is on it."""

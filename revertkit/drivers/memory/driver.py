@@ -322,7 +322,7 @@ class MemoryDriver(
 def _export(held: Volume | Kept, rules: Sequence[AccessRule]) -> dict[str, str]:
     refused = {rule.id: why for rule in rules if (why := _why_not(rule))}
     fitting = tuple(rule for rule in rules if rule.id not in refused)
-    if fitting != held.exported_to:
+    if [(r.access_to, r.access_level) for r in fitting] != [(r.access_to, r.access_level) for r in held.exported_to]:
         with step("export"):
             held.exported_to = fitting
     return refused
