@@ -146,6 +146,7 @@ class UnmanageShare(Story):
     """A share that is somebody else's again."""
 
     kind = OperationKind.UNMANAGE_SHARE
+    records = False
     tells = True
     holds_backend = True
     puts_back = True

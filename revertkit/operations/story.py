@@ -83,6 +83,8 @@ class Story:
     """Whether the share is brought online, or its exports anew, after the outcome is on record."""
     tells: ClassVar[bool] = False
     """Whether the user is told of success too, not only of failure."""
+    records: ClassVar[bool] = True
+    """Whether the driver's answer goes on record before the end; what lets go has none, and is just called again."""
     holds_backend: ClassVar[bool] = False
     """Whether nothing else is taken from its backend, or let go, meanwhile: two shares must not be one volume."""
     puts_back: ClassVar[bool] = False
@@ -119,7 +121,8 @@ class Story:
         """
         try:
             work = self.work(case)
-            self._record(case, work)
+            if self.records:
+                self._record(case, work)
         except Exception as failure:
             if self.puts_back and isinstance(failure, Blocked) and not again:
                 self.finish(case, Outcome.UNCHANGED, str(failure))
