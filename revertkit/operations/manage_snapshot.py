@@ -191,27 +191,24 @@ class UnmanageSnapshot(Story):
     """A snapshot that is somebody else's again."""
 
     kind = OperationKind.UNMANAGE_SNAPSHOT
+    records = False
     tells = True
     puts_back = True
 
     def work(self, case: Case) -> Work:
         """Let go of it; its content stays."""
-        driver, snapshot_id = verbs(case.driver, SupportsManageSnapshots), case.target.snapshot_id
+        driver = verbs(case.driver, SupportsManageSnapshots)
         found = found_on_backend(case)
-        name = (
-            next((one.existing for one in found.snapshots if one.snapshot_id == snapshot_id), None) if found else None
-        )
+        ours = [one for one in found.snapshots if one.snapshot_id == case.target.snapshot_id] if found else []
         let_go(lambda: driver.unmanage_snapshot(case.target))
-        where = f" as {name}" if name else ""
-        return Work(said=f"snapshot {snapshot_id} is left on backend {case.share.pool.backend}{where}")
+        where = f" as {ours[0].existing}" if ours else ""
+        return Work(said=f"snapshot {case.target.snapshot_id} is left on backend {case.share.pool.backend}{where}")
 
     def fail(self, case: Case, failure: Exception) -> None:
         """Leave the status that it had, and bring it online again if it was."""
         trouble = snapshot_or_trouble(case).trouble if case.operation.status_before is Status.AVAILABLE else ""
-        super().fail(
-            case,
-            BackendError(f"{failure}; then, {trouble}; mend that and unmanage it again" if trouble else str(failure)),
-        )
+        then = f"; then, {trouble}; mend that and unmanage it again" if trouble else ""
+        super().fail(case, BackendError(f"{failure}{then}"))
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Remove the row once nothing of ours is on it."""
