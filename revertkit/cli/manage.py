@@ -21,25 +21,26 @@ from revertkit.cli.rows import share_row, snapshot_row
 from revertkit.cli.session import Session, session_of
 
 LEFT_OUT = 7
+PoolArgument = Annotated[
+    str | None, typer.Argument(metavar="POOL", help="Where it is: host@backend#pool, or a backend that has one pool.")
+]
+ExistingArgument = Annotated[
+    str | None, typer.Argument(metavar="EXISTING", help="What the backend calls it: a logical volume, a dataset.")
+]
+AllOption = Annotated[
+    str | None,
+    typer.Option(
+        "--all", metavar="BACKEND", help="Adopt again, under their ids, all shares of ours that are not on record."
+    ),
+]
 COLUMNS = {"what": "What", "id": "ID", "adopted": "Adopted", "existing": "On the backend", "found": "What was found"}
 
 
 def manage_share(
     ctx: typer.Context,
-    pool: Annotated[
-        str | None,
-        typer.Argument(metavar="POOL", help="Where it is: host@backend#pool, or a backend that has one pool."),
-    ] = None,
-    existing: Annotated[
-        str | None,
-        typer.Argument(metavar="EXISTING", help="What the backend calls it: a logical volume, a dataset."),
-    ] = None,
-    everything: Annotated[
-        str | None,
-        typer.Option(
-            "--all", metavar="BACKEND", help="Adopt again, under their ids, all shares of ours that are not on record."
-        ),
-    ] = None,
+    pool: PoolArgument = None,
+    existing: ExistingArgument = None,
+    everything: AllOption = None,
     name: NameOption = None,
     description: DescriptionOption = None,
     share_type: TypeOption = None,

@@ -20,6 +20,14 @@ SpecArguments = Annotated[
     list[str], typer.Argument(metavar="KEY=VALUE...", help="Extra specs, as revert_to_snapshot_support=true.")
 ]
 
+MountFlag = Annotated[
+    bool,
+    typer.Option(
+        "--mount-snapshot-support",
+        help="Its snapshots are mounted read-only, under access rules of their own (mount_snapshot_support=true).",
+    ),
+]
+
 
 @app.command("create")
 def create(
@@ -46,13 +54,7 @@ def create(
             help="Shares can be made from its snapshots (create_share_from_snapshot_support=true).",
         ),
     ] = False,
-    mount: Annotated[
-        bool,
-        typer.Option(
-            "--mount-snapshot-support",
-            help="Its snapshots are mounted read-only, under access rules of their own (mount_snapshot_support=true).",
-        ),
-    ] = False,
+    mount: MountFlag = False,
     description: DescriptionOption = None,
     private: Annotated[bool, typer.Option("--private", help="Mark the type as not public.")] = False,
     output: FormatOption = Format.TABLE,
