@@ -14,6 +14,13 @@ from typing import Any
 
 from revertkit.errors import Conflict, LockError
 
+BACKEND = "backend-"
+
+
+def of_backend(backend: str) -> str:
+    """Name the lock of a whole backend: what is taken from it or let go has no share of its own yet, or no more."""
+    return BACKEND + backend
+
 
 class Busy(Conflict):
     """Another living process, or another thread of this one, works on this."""
@@ -55,7 +62,7 @@ class Locks:
         self._tried(self._coordinator.start)
 
     def hold(self, *share_ids: str) -> Held:
-        """Take the locks of these shares at once.
+        """Take the locks of these shares (and of backends, see :func:`of_backend`) at once.
 
         Raises:
             Busy: one of them is taken; none is held.
@@ -71,7 +78,8 @@ class Locks:
                 raise
             if not taken:
                 Held(held).release()
-                raise Busy(f"share {share_id} is being worked on by a living process; try again when it is done")
+                what = share_id.replace("-", " ", 1) if share_id.startswith(BACKEND) else f"share {share_id}"
+                raise Busy(f"{what} is being worked on by a living process; try again when it is done")
             held.append(lock)
         return Held(held)
 

@@ -7,29 +7,25 @@ operation has ended; with another it returns when it is accepted, and the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
-
-from sqlalchemy import Connection
 
 from revertkit import scheduler, state_dir
-from revertkit.administration import Administration, optional_name
-from revertkit.capabilities import pool_report, verbs
+from revertkit.acceptance import backend_of
+from revertkit.access import Access
+from revertkit.administration import optional_name
+from revertkit.adoption import Adoption
+from revertkit.capabilities import verbs
 from revertkit.driver import (
-    ShareDriver,
-    SupportsAccessRules,
     SupportsCreateFromSnapshot,
     SupportsExtend,
     SupportsShrink,
     SupportsSnapshots,
 )
-from revertkit.errors import InvalidInput, NotSupported, RevertkitError
+from revertkit.errors import InvalidInput
 from revertkit.locks import Locks
 from revertkit.models import (
     MAX_SIZE,
-    AccessLevel,
-    AccessRule,
     Context,
     Operation,
     PoolId,
@@ -39,33 +35,20 @@ from revertkit.models import (
     Snapshot,
     new_id,
 )
-from revertkit.operations import access as access_story
 from revertkit.operations import recover as recovery
 from revertkit.operations import revert as revert_story
 from revertkit.operations import set_status
 from revertkit.operations import share as share_story
 from revertkit.operations import snapshot as snapshot_story
-from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.settings import Settings
 from revertkit.status import Status
-from revertkit.store import Store, access, schema, shares, snapshots
-from revertkit.store import share_types as stored_types
+from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Administration):
+class ShareManager(Access, Adoption):
     """Shares, snapshots and everything that is done with them, on one host."""
-
-    def __init__(
-        self,
-        site: Site,
-        *,
-        dispatch: Dispatch = here,
-        progress: Progress | None = None,
-        default_share_type: str | None = None,
-    ) -> None:
-        super().__init__(site)
-        self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
     @classmethod
     def open(cls, settings: Settings, *, dispatch: Dispatch = here, progress: Progress | None = None) -> ShareManager:
@@ -126,15 +109,6 @@ class ShareManager(Administration):
         with self.site.store.read() as tx:
             return shares.listed(tx, None if all_projects else context.project_id)
 
-    def share(self, context: Context, share: str) -> Share:
-        """Find a share by id or name.
-
-        Raises:
-            NotFound: there is none in the project. Ambiguous: several carry the name.
-        """
-        with self.site.store.read() as tx:
-            return shares.find(tx, share, context.project_id)
-
     def delete_share(self, context: Context, share: str, *, force: bool = False) -> None:
         """Delete a share that has no snapshots; `force` begins from any resting status.
 
@@ -191,15 +165,6 @@ class ShareManager(Administration):
         share_id = self.share(context, share).id if share else None
         with self.site.store.read() as tx:
             return snapshots.listed(tx, None if all_projects else context.project_id, share_id)
-
-    def snapshot(self, context: Context, snapshot: str) -> Snapshot:
-        """Find a snapshot by id or name.
-
-        Raises:
-            NotFound: there is none in the project. Ambiguous: several carry the name.
-        """
-        with self.site.store.read() as tx:
-            return snapshots.find(tx, snapshot, context.project_id)
 
     def delete_snapshot(self, context: Context, snapshot: str, *, force: bool = False) -> None:
         """Delete a snapshot; `force` begins from any resting status.
@@ -269,80 +234,7 @@ class ShareManager(Administration):
         set_status.of_snapshot(self.site, found, status)
         return self.snapshot(context, found.id)
 
-    # --- access rules
-
-    def access_rules(self, context: Context, share: str) -> list[AccessRule]:
-        """List a share's access rules."""
-        found = self.share(context, share)
-        with self.site.store.read() as tx:
-            return access.listed(tx, found.id)
-
-    def allow_access(
-        self, context: Context, share: str, access_to: str, level: AccessLevel = AccessLevel.RW
-    ) -> AccessRule:
-        """Let an IP address or network mount the share.
-
-        Raises:
-            InvalidInput, NotFound, NotSupported, Conflict: nothing has changed. OperationFailed: the rule is in error.
-        """
-        found = self.share(context, share)
-        verbs(self._driver(found.pool), SupportsAccessRules)
-        accept = partial(
-            access_story.accept_allow, site=self.site, context=context, share=found, access_to=access_to, level=level
-        )
-        operation = self._start(accept, found.id)
-        with self.site.store.read() as tx:
-            return access.find(tx, found.id, operation.rule_id or "")
-
-    def deny_access(self, context: Context, share: str, rule: str) -> None:
-        """Take a rule (named by id or address) away; as :meth:`allow_access`."""
-        found = self.share(context, share)
-        verbs(self._driver(found.pool), SupportsAccessRules)
-        with self.site.store.read() as tx:
-            stored = access.find(tx, found.id, rule)
-        accept = partial(access_story.accept_deny, site=self.site, context=context, share=found, rule=stored)
-        self._start(accept, found.id)
-
-    # --- pools
-
-    def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
-        """Report every pool of these backends (of all), in the words of Manila's scheduler.
-
-        The second answer says, by backend, why one could not be asked.
-        """
-        reports: list[tuple[PoolId, dict[str, Any]]] = []
-        silent: dict[str, str] = {}
-        for backend in backends or self.site.backends:
-            try:
-                reports += self._pools_of(backend)
-            except RevertkitError as failure:
-                silent[backend] = str(failure)
-        return reports, silent
-
     # --- how
-
-    def _start(
-        self,
-        accept: Callable[[Connection], Operation],
-        *share_ids: str,
-        ask: Callable[[], object] | None = None,
-    ) -> Operation:
-        held = self.site.locks.hold(*share_ids)
-        try:
-            if ask:
-                ask()
-            with self.site.store.write() as tx:
-                operation = accept(tx)
-            self._dispatch(Accepted(self.site, operation, held, self._progress))
-        except BaseException:
-            held.release()
-            raise
-        return operation
-
-    def _driver(self, pool: PoolId) -> ShareDriver:
-        if pool.host != self.site.host:
-            raise NotSupported(f"pool {pool} belongs to host {pool.host}; this is {self.site.host}: run it there")
-        return self.site.driver(pool.backend)
 
     def _resize(self, context: Context, share: str, new_size: int, *, grow: bool) -> Share:
         _check_size(new_size)
@@ -357,42 +249,20 @@ class ShareManager(Administration):
         self._start(accept, found.id)
         return self.share(context, found.id)
 
-    def _type_of(self, context: Context, share_type: str | None, source: Snapshot | None) -> ShareType:
-        if share_type is None and source:
-            with self.site.store.read() as tx:
-                return stored_types.get(tx, shares.get(tx, source.share_id).share_type_id)
-        if named := share_type or self._default_type:
-            return self.type(named)
-        raise InvalidInput("a share needs a share type: name one, or set default_share_type (see `revertkit type`)")
-
     def _pool_for(
         self, context: Context, named: str | None, wanted: ShareType, source: Snapshot | None, size: int
     ) -> PoolId:
         if source and not named:
             with self.site.store.read() as tx:
                 named = str(shares.get(tx, source.share_id).pool)
-        backends = [name for name in self.site.backends if named is None or name == _backend_of(named)]
+        backends = [name for name in self.site.backends if named is None or name == backend_of(named)]
         if not backends:
             raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
         reports, silent = self.pools(*backends)
         candidates = [(pool, report) for pool, report in reports if named in (None, str(pool), pool.backend)]
         return scheduler.place(candidates, wanted.extra_specs, size, silent)
 
-    def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
-        driver, name = self.site.driver(backend), self.site.backends[backend].driver
-        return [
-            (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
-        ]
-
 
 def _check_size(size: int) -> None:
     if not 1 <= size <= MAX_SIZE:
         raise InvalidInput(f"a size is a number of GiB from 1 to {MAX_SIZE}, not {size}")
-
-
-def _backend_of(named: str) -> str:
-    """Read the backend's name out of a pool's full name, or take it as it is."""
-    try:
-        return PoolId.parse(named).backend if "@" in named else named
-    except ValueError as wrong:
-        raise InvalidInput(str(wrong)) from None

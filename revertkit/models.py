@@ -21,6 +21,9 @@ GIB = 1024**3
 MAX_SIZE = 2**20
 """The largest share in GiB (one PiB); a larger number is a slip of the finger, and every backend can count to it."""
 
+MAX_EXISTING = 1024
+"""The longest name on a backend that is taken: longer than any that LVM or ZFS has."""
+
 
 def new_id() -> str:
     """A fresh id for anything: a random UUID, as Manila's are."""
@@ -41,6 +44,21 @@ def checked_name(name: str) -> str:
         raise ValueError("a name does not begin with '-': it would read as an option")
     if name != name.strip() or not name:
         raise ValueError("a name is not empty and neither begins nor ends with a space")
+    return name
+
+
+def checked_existing(name: str) -> str:
+    """Return what a backend calls something, if it can be handed on: a path may be one, an option never.
+
+    Raises:
+        ValueError: saying what was wrong with it.
+    """
+    if not 1 <= len(name) <= MAX_EXISTING:
+        raise ValueError(f"a name on a backend has 1 to {MAX_EXISTING} characters, this one has {len(name)}")
+    if bad := re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|[\ud800-\udfff]", name):
+        raise ValueError(f"a name on a backend holds no {bad.group()!r}")
+    if name.startswith("-") or name != name.strip():
+        raise ValueError("a name on a backend does not begin with '-', and neither begins nor ends with a space")
     return name
 
 
@@ -272,6 +290,7 @@ class Snapshot(Record):
     metadata: dict[str, str] = Field(default_factory=dict)
     status: Status
     instance_id: str
+    export_locations: tuple[ExportLocation, ...] = ()
 
 
 class OperationKind(StrEnum):
@@ -287,6 +306,14 @@ class OperationKind(StrEnum):
     REVERT_TO_SNAPSHOT = "revert_to_snapshot"
     ALLOW_ACCESS = "allow_access"
     DENY_ACCESS = "deny_access"
+    ALLOW_SNAPSHOT_ACCESS = "allow_snapshot_access"
+    DENY_SNAPSHOT_ACCESS = "deny_snapshot_access"
+    MANAGE_SHARE = "manage_share"
+    REBUILD_SHARE = "rebuild_share"
+    UNMANAGE_SHARE = "unmanage_share"
+    MANAGE_SNAPSHOT = "manage_snapshot"
+    REBUILD_SNAPSHOT = "rebuild_snapshot"
+    UNMANAGE_SNAPSHOT = "unmanage_snapshot"
 
 
 class Outcome(StrEnum):
@@ -308,6 +335,8 @@ class Operation(Record):
     snapshot_id: str | None = None
     rule_id: str | None = None
     new_size: int | None = None
+    existing: str | None = Field(None, description="what the backend calls the thing that is managed")
+    status_before: Status | None = Field(None, description="where a failure leads back to, if it leads back")
     host: str
     request_id: str
     recorded: bool = Field(False, description="the backend's new identities and size are on record")

@@ -58,12 +58,14 @@ class Transition:
     """What one operation does to one row.
 
     An empty `before` means that the row is born by the accept; `done` or `failed` of None means that the row goes.
+    With `back` a failure leaves the status that the row had before (the operation's record keeps it).
     """
 
     before: frozenset[Status]
     during: Status
     done: Status | None
     failed: Status | None
+    back: bool = False
 
     @property
     def born(self) -> bool:
@@ -71,21 +73,33 @@ class Transition:
         return not self.before
 
 
-def _t(before: set[Status] | frozenset[Status], during: Status, done: Status | None, failed: Status) -> Transition:
+def _t(
+    before: set[Status] | frozenset[Status], during: Status, done: Status | None, failed: Status | None
+) -> Transition:
     return Transition(frozenset(before), during, done, failed)
+
+
+def _let_go(before: set[Status]) -> Transition:
+    return Transition(frozenset(before), Status.DELETING, None, None, back=True)
 
 
 @dataclass(frozen=True)
 class Transitions:
     """What one operation does to the share's active replica and to the snapshot instance, where it touches them.
 
-    `share_in` is where the share has to be when the operation leaves its status alone.
+    `share_in` and `snapshot_in` are where they have to be when the operation leaves their status alone.
     """
 
     share: Transition | None
     snapshot: Transition | None = None
     share_in: frozenset[Status] = frozenset()
+    snapshot_in: frozenset[Status] = frozenset()
 
+
+_MANAGE_SHARE = Transitions(_t(set(), Status.CREATING, A, None))
+_MANAGE_SNAPSHOT = Transitions(None, _t(set(), Status.CREATING, A, None), share_in=frozenset({A}))
+"""A failure leaves no row: deleting one would destroy the user's volume."""
+_SNAPSHOT_ACCESS = Transitions(None, share_in=frozenset({A}), snapshot_in=frozenset({A}))
 
 TRANSITIONS: dict[str, Transitions] = {
     "create_share": Transitions(_t(set(), Status.CREATING, A, Status.ERROR)),
@@ -108,6 +122,14 @@ TRANSITIONS: dict[str, Transitions] = {
     ),
     "allow_access": Transitions(None, share_in=frozenset({A})),
     "deny_access": Transitions(None, share_in=frozenset({A})),
+    "allow_snapshot_access": _SNAPSHOT_ACCESS,
+    "deny_snapshot_access": _SNAPSHOT_ACCESS,
+    "manage_share": _MANAGE_SHARE,
+    "rebuild_share": _MANAGE_SHARE,
+    "unmanage_share": Transitions(_let_go({A, Status.ERROR, RE})),
+    "manage_snapshot": _MANAGE_SNAPSHOT,
+    "rebuild_snapshot": _MANAGE_SNAPSHOT,
+    "unmanage_snapshot": Transitions(None, _let_go({A, Status.ERROR}), share_in=frozenset({A, Status.ERROR})),
 }
 """Keyed by the value of an OperationKind."""
 

@@ -28,7 +28,15 @@ from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
 from revertkit.status import RESTING, RuleState
 from revertkit.store import Store, operations
-from revertkit.store.tables import access_rules, instances, replicas, reservations, shares, snapshots
+from revertkit.store.tables import (
+    access_rules,
+    instances,
+    replicas,
+    reservations,
+    shares,
+    snapshot_access_rules,
+    snapshots,
+)
 from revertkit.system.run import StepEvent, watching
 
 CONTEXT = Context(project_id="project")
@@ -84,6 +92,11 @@ def site_of(state: Path, driver: str = "directory", now: Callable[[], datetime] 
     return Site("node-1", Store.embedded(state), Locks(state / "locks"), told.all_backends, **more)
 
 
+def mountable(manager: ShareManager) -> ShareType:
+    """Make a share type whose snapshots are mounted too."""
+    return revertible(manager, "mountable", mount_snapshot_support="true")
+
+
 def revertible(manager: ShareManager, name: str = "revertible", **specs: str) -> ShareType:
     """Make a share type that allows everything."""
     return manager.create_type(name, {**SPECS, **specs})
@@ -134,6 +147,7 @@ def assert_at_rest(manager: ShareManager) -> None:
         found = [*tx.execute(select(replicas.c.status)).scalars(), *tx.execute(select(instances.c.status)).scalars()]
         assert set(found) <= set(RESTING), found
         rules = set(tx.execute(select(access_rules.c.status)).scalars())
+        rules |= set(tx.execute(select(snapshot_access_rules.c.status)).scalars())
         assert rules <= {RuleState.ACTIVE, RuleState.ERROR}, rules
         assert operations.unfinished(tx) == []
         assert tx.execute(select(func.count()).select_from(reservations)).scalar() == 0

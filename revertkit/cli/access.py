@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from revertkit.cli.options import ShareArgument
+from revertkit.cli.options import AddressArgument, RuleArgument, ShareArgument
 from revertkit.cli.output import Format, FormatOption, say, show_record, show_rows
 from revertkit.cli.rows import rule_row
 from revertkit.cli.session import session_of
@@ -26,7 +26,7 @@ class Level(StrEnum):
 def allow(
     ctx: typer.Context,
     share: ShareArgument,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An IP address, or a network as 10.0.0.0/24.")],
+    address: AddressArgument,
     level: Annotated[Level, typer.Option("--level", help="Read and write, or only read.")] = Level.RW,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -43,7 +43,7 @@ def allow(
 def deny(
     ctx: typer.Context,
     share: ShareArgument,
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id, or its address.")],
+    rule: RuleArgument,
 ) -> None:
     """Take a rule away."""
     session = session_of(ctx)

@@ -16,6 +16,7 @@ from revertkit.cli import (
     demo,
     doctor,
     driver,
+    manage,
     message,
     pool,
     quota,
@@ -23,6 +24,7 @@ from revertkit.cli import (
     revert,
     share,
     snapshot,
+    snapshot_access,
     types,
 )
 from revertkit.cli.output import fail, note, visible
@@ -36,6 +38,8 @@ EPILOG = """
   revertkit snapshot create work --name monday
   revertkit revert-to-snapshot monday --dry-run   what would be thrown away?
   revertkit revert-to-snapshot monday
+  revertkit share manage fast vg0/old --name old  adopt a volume that is there already
+  revertkit share manage --all fast               after the loss of the database
   revertkit --project blue share list --format json
 
 [bold]Exit codes[/bold]
@@ -46,7 +50,7 @@ EPILOG = """
    4  conflict: not now, not the latest, or the backend stands in the way
    5  over quota
    6  not supported by the share, its type or its backend
-   7  the backend failed; of recover: something is left to mend
+   7  the backend failed; of recover and share manage --all: something is left
    8  the database or the locks cannot be used
    9  wrong settings
   10  a driver is refused
@@ -156,7 +160,9 @@ revert.add_to(app)
 recover.add_to(app)
 doctor.add_to(app)
 demo.add_to(app)
+manage.add_to(share.app, snapshot.app)
 share.app.add_typer(access.app, name="access")
+snapshot.app.add_typer(snapshot_access.app, name="access")
 for name, group in {
     "share": share,
     "snapshot": snapshot,

@@ -18,6 +18,15 @@ TypeArgument = Annotated[str, typer.Argument(metavar="TYPE", help="The share typ
 SizeArgument = Annotated[int, typer.Argument(metavar="SIZE", help="The size, a whole number of GiB.")]
 NameOption = Annotated[str | None, typer.Option("--name", "-n", help="A name to find it by; it need not be unique.")]
 DescriptionOption = Annotated[str | None, typer.Option("--description", help="A sentence for people.")]
+TypeOption = Annotated[
+    str | None,
+    typer.Option("--type", "--share-type", "-t", help="Its share type; default: default_share_type of the settings."),
+]
+MetadataOption = Annotated[
+    list[str] | None, typer.Option("--metadata", metavar="KEY=VALUE", help="A note of your own; repeatable.")
+]
+AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="An IP address, or a network as 10.0.0.0/24.")]
+RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id, or its address.")]
 AllProjects = Annotated[bool, typer.Option("--all-projects", help="List those of every project.")]
 Force = Annotated[bool, typer.Option("--force", help="Begin from any resting status, not only from the usual ones.")]
 

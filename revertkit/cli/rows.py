@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from revertkit.models import AccessRule, Message, Share, ShareType, Snapshot
+    from revertkit.manager import ShareManager
+    from revertkit.models import AccessRule, Context, Message, Share, ShareType, Snapshot
 
 
 def share_row(share: Share) -> dict[str, Any]:
@@ -19,7 +20,20 @@ def share_row(share: Share) -> dict[str, Any]:
 def snapshot_rows(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
     """Show snapshots, all of a share or none; ``latest`` marks the one that its share can be reverted to."""
     latest = {snapshot.share_id: snapshot.id for snapshot in sorted(snapshots, key=lambda s: s.created_at)}
-    return [{**s.model_dump(exclude={"instance_id"}), "latest": latest[s.share_id] == s.id} for s in snapshots]
+    return [
+        {
+            **s.model_dump(exclude={"instance_id", "export_locations"}),
+            "latest": latest[s.share_id] == s.id,
+            "export_locations": [location.path for location in s.export_locations],
+        }
+        for s in snapshots
+    ]
+
+
+def snapshot_row(manager: ShareManager, me: Context, snapshot: Snapshot) -> dict[str, Any]:
+    """Show one snapshot, among those of its share."""
+    siblings = snapshot_rows(manager.snapshots(me, snapshot.share_id))
+    return next(row for row in siblings if row["id"] == snapshot.id)
 
 
 def type_row(share_type: ShareType) -> dict[str, Any]:

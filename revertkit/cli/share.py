@@ -11,17 +11,21 @@ from revertkit.cli.options import (
     AllProjects,
     DescriptionOption,
     Force,
+    MetadataOption,
     NameOption,
     ShareArgument,
     SizeArgument,
     StatusArgument,
+    TypeOption,
     pairs,
 )
 from revertkit.cli.output import Format, FormatOption, say, show_record, show_rows
 from revertkit.cli.rows import share_row
 from revertkit.cli.session import session_of
 
-app = typer.Typer(no_args_is_help=True, help="Make, list, show, resize and delete shares, and say who may mount them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Make, adopt, list, show, resize and delete shares; say who may mount them."
+)
 COLUMNS = {"id": "ID", "name": "Name", "status": "Status", "size": "GiB", "pool": "Pool"}
 
 
@@ -31,12 +35,7 @@ def create(
     size: SizeArgument,
     name: NameOption = None,
     description: DescriptionOption = None,
-    share_type: Annotated[
-        str | None,
-        typer.Option(
-            "--type", "--share-type", "-t", help="Its share type; default: default_share_type of the settings."
-        ),
-    ] = None,
+    share_type: TypeOption = None,
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", help="Fill the share with this snapshot's content.")
     ] = None,
@@ -44,9 +43,7 @@ def create(
         str | None,
         typer.Option("--pool", help="Put it in this pool (host@backend#pool) or backend; default: where most room is."),
     ] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option("--metadata", metavar="KEY=VALUE", help="A note of your own; repeatable.")
-    ] = None,
+    metadata: MetadataOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Make a share of SIZE GiB, empty or from a snapshot, and print it, with where it is reached."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,14 +16,10 @@ from revertkit.cli.options import (
     StatusArgument,
 )
 from revertkit.cli.output import Format, FormatOption, say, show_record, show_rows
-from revertkit.cli.rows import snapshot_rows
+from revertkit.cli.rows import snapshot_row, snapshot_rows
 from revertkit.cli.session import session_of
 
-if TYPE_CHECKING:
-    from revertkit.manager import ShareManager
-    from revertkit.models import Context, Snapshot
-
-app = typer.Typer(no_args_is_help=True, help="Take, list, show and delete snapshots of shares.")
+app = typer.Typer(no_args_is_help=True, help="Take, list, show, delete and adopt snapshots of shares.")
 COLUMNS = {
     "id": "ID",
     "name": "Name",
@@ -48,7 +44,7 @@ def create(
     with session.manager() as manager:
         me = session.context()
         made = manager.create_snapshot(me, share, name=name, description=description)
-        show_record(_row(manager, me, made), output)
+        show_record(snapshot_row(manager, me, made), output)
 
 
 @app.command("list")
@@ -75,7 +71,7 @@ def show(ctx: typer.Context, snapshot: SnapshotArgument, output: FormatOption = 
     session = session_of(ctx)
     with session.manager(hint=True) as manager:
         me = session.context()
-        show_record(_row(manager, me, manager.snapshot(me, snapshot)), output)
+        show_record(snapshot_row(manager, me, manager.snapshot(me, snapshot)), output)
 
 
 @app.command("delete")
@@ -97,9 +93,4 @@ def set_status(
     session = session_of(ctx)
     with session.manager() as manager:
         me = session.context()
-        show_record(_row(manager, me, manager.set_snapshot_status(me, snapshot, Status(status))), output)
-
-
-def _row(manager: ShareManager, me: Context, snapshot: Snapshot) -> dict[str, Any]:
-    siblings = snapshot_rows(manager.snapshots(me, snapshot.share_id))
-    return next(row for row in siblings if row["id"] == snapshot.id)
+        show_record(snapshot_row(manager, me, manager.set_snapshot_status(me, snapshot, Status(status))), output)

@@ -20,6 +20,14 @@ SpecArguments = Annotated[
     list[str], typer.Argument(metavar="KEY=VALUE...", help="Extra specs, as revert_to_snapshot_support=true.")
 ]
 
+MountFlag = Annotated[
+    bool,
+    typer.Option(
+        "--mount-snapshot-support",
+        help="Its snapshots are mounted read-only, under access rules of their own (mount_snapshot_support=true).",
+    ),
+]
+
 
 @app.command("create")
 def create(
@@ -46,6 +54,7 @@ def create(
             help="Shares can be made from its snapshots (create_share_from_snapshot_support=true).",
         ),
     ] = False,
+    mount: MountFlag = False,
     description: DescriptionOption = None,
     private: Annotated[bool, typer.Option("--private", help="Mark the type as not public.")] = False,
     output: FormatOption = Format.TABLE,
@@ -59,6 +68,7 @@ def create(
         "snapshot_support": snapshot,
         "revert_to_snapshot_support": revert,
         "create_share_from_snapshot_support": clone,
+        "mount_snapshot_support": mount,
     }
     specs = {"driver_handles_share_servers": "false"} | {key: "true" for key, wanted in flags.items() if wanted}
     with session_of(ctx).manager() as manager:

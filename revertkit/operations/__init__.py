@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from revertkit.locks import of_backend
 from revertkit.models import Operation, OperationKind
 from revertkit.operations.access import AllowAccess, DenyAccess
+from revertkit.operations.manage import ManageShare, RebuildShare, UnmanageShare
+from revertkit.operations.manage_snapshot import ManageSnapshot, RebuildSnapshot, UnmanageSnapshot
 from revertkit.operations.revert import RevertToSnapshot
 from revertkit.operations.share import CreateShare, CreateShareFromSnapshot, DeleteShare, ExtendShare, ShrinkShare
 from revertkit.operations.site import Site
 from revertkit.operations.snapshot import CreateSnapshot, DeleteSnapshot
+from revertkit.operations.snapshot_access import AllowSnapshotAccess, DenySnapshotAccess
 from revertkit.operations.story import Case, Story
 from revertkit.store import shares, snapshots
 
@@ -24,6 +28,14 @@ STORIES: dict[OperationKind, Story] = {
         RevertToSnapshot(),
         AllowAccess(),
         DenyAccess(),
+        AllowSnapshotAccess(),
+        DenySnapshotAccess(),
+        ManageShare(),
+        RebuildShare(),
+        UnmanageShare(),
+        ManageSnapshot(),
+        RebuildSnapshot(),
+        UnmanageSnapshot(),
     )
 }
 
@@ -39,7 +51,10 @@ def load_case(site: Site, operation: Operation) -> Case:
 
 
 def lock_ids(site: Site, operation: Operation) -> set[str]:
-    """Name the shares whose locks an operation needs: its own, and the one whose snapshot it reads."""
+    """Name the locks that an operation needs: its share's, that of the share whose snapshot it reads, its backend's."""
+    if STORIES[operation.kind].holds_backend:
+        with site.store.read() as tx:
+            return {operation.share_id, of_backend(shares.get(tx, operation.share_id).pool.backend)}
     if operation.snapshot_id is None:
         return {operation.share_id}
     with site.store.read() as tx:

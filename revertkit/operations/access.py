@@ -1,8 +1,9 @@
-"""Allowing and denying access."""
+"""Allowing and denying access to a share; what rules of snapshots have in common with it."""
 
 from __future__ import annotations
 
 import ipaddress
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
@@ -10,12 +11,13 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsAccessRules
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import AccessLevel, AccessRule, Context, Operation, OperationKind, Outcome, Share, new_id
+from revertkit.operations.online import Online, bring_share_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import RuleState
-from revertkit.store import access, move, shares
-from revertkit.store.tables import access_rules
+from revertkit.store import move, shares
+from revertkit.store.access import OF_SHARES, Rules
 
 
 def checked_address(text: str) -> str:
@@ -30,6 +32,21 @@ def checked_address(text: str) -> str:
         raise InvalidInput(f"access goes to an IP address or network: {wrong}") from None
 
 
+def new_rule(site: Site, access_to: str, level: AccessLevel) -> AccessRule:
+    """Make the record of a new rule.
+
+    Raises:
+        InvalidInput: no address.
+    """
+    return AccessRule(
+        id=new_id(),
+        access_to=checked_address(access_to),
+        access_level=level,
+        state=RuleState.APPLYING,
+        created_at=site.now(),
+    )
+
+
 def accept_allow(
     tx: Connection, site: Site, context: Context, share: Share, access_to: str, level: AccessLevel
 ) -> Operation:
@@ -40,16 +57,10 @@ def accept_allow(
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
-    rule = AccessRule(
-        id=new_id(),
-        access_to=checked_address(access_to),
-        access_level=level,
-        state=RuleState.APPLYING,
-        created_at=site.now(),
-    )
+    rule = new_rule(site, access_to, level)
     operation = operation_for(OperationKind.ALLOW_ACCESS, context, site, share, rule_id=rule.id)
     begin(tx, operation, share)
-    access.add(tx, share.id, rule)
+    OF_SHARES.add(tx, share.id, rule)
     return operation
 
 
@@ -63,11 +74,45 @@ def accept_deny(tx: Connection, site: Site, context: Context, share: Share, rule
     share = shares.get(tx, share.id)
     operation = operation_for(OperationKind.DENY_ACCESS, context, site, share, rule_id=rule.id)
     begin(tx, operation, share)
-    move(tx, access_rules, rule.id, {RuleState.ACTIVE, RuleState.ERROR}, RuleState.DENYING, operation.created_at)
+    deny(tx, OF_SHARES, rule, operation)
     return operation
 
 
-class _UpdateAccess(Story):
+def deny(tx: Connection, rules: Rules, rule: AccessRule, operation: Operation) -> None:
+    """Move a rule that is to go.
+
+    Raises:
+        Conflict: it is being applied or denied.
+    """
+    move(tx, rules.table, rule.id, {RuleState.ACTIVE, RuleState.ERROR}, RuleState.DENYING, operation.created_at)
+
+
+class Allow(Story):
+    """One more may mount it."""
+
+    rules: ClassVar[Rules]
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Settle the rule."""
+        to = RuleState.ACTIVE if outcome is Outcome.DONE else RuleState.ERROR
+        _settle(tx, case, self.rules, RuleState.APPLYING, to)
+
+
+class Deny(Story):
+    """One fewer may mount it."""
+
+    rules: ClassVar[Rules]
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Remove the rule, or leave it in error."""
+        if outcome is Outcome.DONE:
+            self.rules.remove(tx, case.operation.rule_id or "")
+        else:
+            _settle(tx, case, self.rules, RuleState.DENYING, RuleState.ERROR)
+
+
+class _OfShare(Story):
+    rules: ClassVar[Rules] = OF_SHARES
     comes_online = True
 
     def work(self, case: Case) -> Work:
@@ -81,30 +126,22 @@ class _UpdateAccess(Story):
             raise BackendError(f"the backend refused the rule: {why}")
         return Work()
 
+    def online(self, case: Case) -> Online:
+        """Bring the share online alone: a rule of the share is no snapshot's."""
+        return bring_share_online(case.site, case.share.id)
 
-class AllowAccess(_UpdateAccess):
-    """One more may mount it."""
+
+class AllowAccess(_OfShare, Allow):
+    """One more may mount a share."""
 
     kind = OperationKind.ALLOW_ACCESS
 
-    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
-        """Settle the rule."""
-        to = RuleState.ACTIVE if outcome is Outcome.DONE else RuleState.ERROR
-        _settle(tx, case, RuleState.APPLYING, to)
 
-
-class DenyAccess(_UpdateAccess):
-    """One fewer may mount it."""
+class DenyAccess(_OfShare, Deny):
+    """One fewer may mount a share."""
 
     kind = OperationKind.DENY_ACCESS
 
-    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
-        """Remove the rule, or leave it in error."""
-        if outcome is Outcome.DONE:
-            access.remove(tx, case.operation.rule_id or "")
-        else:
-            _settle(tx, case, RuleState.DENYING, RuleState.ERROR)
 
-
-def _settle(tx: Connection, case: Case, before: RuleState, to: RuleState) -> None:
-    move(tx, access_rules, case.operation.rule_id or "", {before, to}, to, case.site.now())
+def _settle(tx: Connection, case: Case, rules: Rules, before: RuleState, to: RuleState) -> None:
+    move(tx, rules.table, case.operation.rule_id or "", {before, to}, to, case.site.now())

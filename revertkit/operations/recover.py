@@ -15,6 +15,7 @@ from revertkit.locks import Busy
 from revertkit.log import get_logger
 from revertkit.models import Operation, Outcome, Share
 from revertkit.operations import STORIES, load_case, lock_ids
+from revertkit.operations.online import bring_online, keep
 from revertkit.operations.site import Site
 from revertkit.operations.story import spoken
 from revertkit.status import Status
@@ -24,6 +25,7 @@ from revertkit.system.run import operation as operation_of_children
 
 log = get_logger(__name__)
 CHILDREN_SECONDS = 60.0
+_ONLINE = "bringing it online"
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,14 @@ def _ensure(site: Site, share_id: str) -> Recovered | None:
     try:
         with site.locks.hold(share_id):
             if share := _found(site, share_id, Status.AVAILABLE):
-                site.driver(share.pool.backend).ensure_share(share.replica)
+                online = bring_online(site, share.id)
+                keep(site, share, online)
+                return Recovered(share_id, _ONLINE, online.trouble, at_rest=False) if online.trouble else None
     except Busy:
         return None
     except Exception as failure:
         log.error("share cannot be brought online", share=share_id, exc_info=failure)
-        return Recovered(share_id, "bringing it online", str(failure), at_rest=False)
+        return Recovered(share_id, _ONLINE, str(failure), at_rest=False)
     return None
 
 

@@ -15,6 +15,7 @@ from revertkit.driver import SupportsRevert
 from revertkit.errors import BackendError, Conflict, NotSupported
 from revertkit.log import get_logger
 from revertkit.models import (
+    AccessRule,
     Context,
     Operation,
     OperationKind,
@@ -58,11 +59,16 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
             f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
             "revert to that one, or delete it first"
         )
-    if unsettled := [rule for rule in access.listed(tx, share.id) if rule.state is not RuleState.ACTIVE]:
-        said = ", ".join(f"{rule.access_to} is {rule.state}" for rule in unsettled)
-        raise Conflict(f"share {share.id} has access rules that are not active: {said}")
+    _check_settled(f"share {share.id}", access.OF_SHARES.listed(tx, share.id))
+    _check_settled(f"snapshot {snapshot.id}", access.OF_SNAPSHOTS.listed(tx, snapshot.id))
     growth = snapshot.size - share.size
     quota.check(tx, share.project_id, snapshot.size if growth > 0 else None, gigabytes=growth)
+
+
+def _check_settled(what: str, rules: list[AccessRule]) -> None:
+    if unsettled := [rule for rule in rules if rule.state is not RuleState.ACTIVE]:
+        said = ", ".join(f"{rule.access_to} is {rule.state}" for rule in unsettled)
+        raise Conflict(f"{what} has access rules that are not active: {said}")
 
 
 def ask(site: Site, share: Share, snapshot: Snapshot) -> RevertPreview:
@@ -94,7 +100,11 @@ def accept(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> 
 
 
 class RevertToSnapshot(Story):
-    """The one hard thing."""
+    """The one hard thing.
+
+    A share that is reverted and online is done, even if one of its snapshots could not be mounted again: the end says
+    which and why, `recover` brings it online, and nothing that was reverted is put in doubt.
+    """
 
     kind = OperationKind.REVERT_TO_SNAPSHOT
     comes_online = True
@@ -135,16 +145,16 @@ class RevertToSnapshot(Story):
             return
         try:
             state = _state(case)
-            locations = self.online(case) if state is RevertState.UNCHANGED else None
+            online = self.online(case) if state is RevertState.UNCHANGED else None
         except Exception as failure:  # noqa: BLE001 - it is on record then, with what was found
             self.fail(case, failure)
             return
         if state is RevertState.UNCHANGED:
-            self.finish(case, Outcome.UNCHANGED, "nothing was changed", locations)
+            self.finish(case, Outcome.UNCHANGED, "nothing was changed", online)
         elif state is RevertState.UNKNOWN:
             self.fail(case, BackendError("the backend cannot say how far the revert came"))
         else:
-            self.run(case)
+            self.run(case, again=True)
 
     def fail(self, case: Case, failure: Exception) -> None:
         """Leave ``reverting_error`` with what was found; a share with its old data is online again."""
@@ -160,8 +170,9 @@ class RevertToSnapshot(Story):
         try:
             state = _state(case)
             if state is RevertState.UNCHANGED:
-                self.online(case)
-                return f"{failure}; the share is online with its old data, nothing was lost"
+                trouble = self.online(case).trouble
+                old = f"{failure}; the share is online with its old data, nothing was lost"
+                return f"{old}; {trouble}" if trouble else old
         except Exception as second:  # noqa: BLE001 - both are told
             return f"{failure}; then, looking at what was left: {second}"
         return f"{failure}; the share is {state} and offline, no snapshot was lost"

@@ -42,6 +42,7 @@ class NewShare:
     protocol: str = "NFS"
     snapshot: Snapshot | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    replica_id: str = field(default_factory=new_id)
 
 
 def operation_for(kind: OperationKind, context: Context, site: Site, share: Share, **more: Any) -> Operation:
@@ -68,7 +69,7 @@ def accept_create(tx: Connection, site: Site, context: Context, share_id: str, n
     if new.snapshot:
         _check_source(tx, new)
     quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size)
-    share = _share(site, context, share_id, new)
+    share = new_record(site, context, share_id, new)
     shares.add(tx, share)
     kind = OperationKind.CREATE_SHARE_FROM_SNAPSHOT if new.snapshot else OperationKind.CREATE_SHARE
     source = new.snapshot.id if new.snapshot else None
@@ -90,9 +91,10 @@ def _check_source(tx: Connection, new: NewShare) -> None:
     check_in(snapshot.status, {Status.AVAILABLE}, f"snapshot {snapshot.id}")
 
 
-def _share(site: Site, context: Context, share_id: str, new: NewShare) -> Share:
+def new_record(site: Site, context: Context, share_id: str, new: NewShare) -> Share:
+    """Make the record of a new share, which copies from its type what it supports."""
     replica = Replica(
-        id=new_id(),
+        id=new.replica_id,
         share_id=share_id,
         host=new.pool.host,
         pool=new.pool.pool,

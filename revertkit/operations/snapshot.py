@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,13 +11,16 @@ from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsSnapshots
 from revertkit.errors import NotSupported
+from revertkit.log import get_logger
 from revertkit.models import Context, Operation, OperationKind, Outcome, Share, Snapshot, new_id
+from revertkit.operations.online import Online, bring_snapshot_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import Status
 from revertkit.store import shares, snapshots
 
+log = get_logger(__name__)
 TICK = timedelta(microseconds=1)
 
 
@@ -34,32 +38,47 @@ def accept_create(
         raise NotSupported(f"share {share.id} was made without snapshot_support (see its share type)")
     quota.check(tx, share.project_id, snapshots=1, snapshot_gigabytes=share.size)
     before = shares.last_snapshot_at(tx, share.id)
-    snapshot = Snapshot(
-        id=new_id(),
-        share_id=share.id,
-        project_id=share.project_id,
-        name=name,
-        description=description,
-        size=share.size,
-        created_at=max(site.now(), before + TICK) if before else site.now(),
-        status=Status.CREATING,
-        instance_id=new_id(),
-    )
+    at = max(site.now(), before + TICK) if before else site.now()
+    snapshot = new_record(share, at, name=name, description=description)
     operation = operation_for(OperationKind.CREATE_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share)
-    snapshots.add(tx, snapshot, share.replica.id)
-    shares.set_last_snapshot(tx, share.id, snapshot.created_at)
+    put(tx, share, snapshot)
     return operation
 
 
+def new_record(share: Share, created_at: datetime, **given: Any) -> Snapshot:
+    """Make the record of a new snapshot of a share."""
+    fresh = {"id": new_id(), "name": None, "description": None, "size": share.size}
+    return Snapshot(
+        **{**fresh, **given},
+        share_id=share.id,
+        project_id=share.project_id,
+        created_at=created_at,
+        status=Status.CREATING,
+        instance_id=new_id(),
+    )
+
+
+def put(tx: Connection, share: Share, snapshot: Snapshot) -> None:
+    """Put a new snapshot on record; no later one of the share will have an earlier moment."""
+    before = shares.last_snapshot_at(tx, share.id)
+    snapshots.add(tx, snapshot, share.replica.id)
+    shares.set_last_snapshot(tx, share.id, max(snapshot.created_at, before) if before else snapshot.created_at)
+
+
 class CreateSnapshot(Story):
-    """A moment kept."""
+    """A moment kept, as soon as it is on record; that it cannot be mounted is told, and `recover` mends it."""
 
     kind = OperationKind.CREATE_SNAPSHOT
+    comes_online = True
 
     def work(self, case: Case) -> Work:
         """Take it."""
         return Work(snapshot=verbs(case.driver, SupportsSnapshots).create_snapshot(case.target))
+
+    def online(self, case: Case) -> Online:
+        """Bring it online where the share's type says so; the share is."""
+        return snapshot_or_trouble(case)
 
     def recover(self, case: Case) -> None:
         """Conclude one that is on record as taken; give up any other: its moment has passed."""
@@ -72,6 +91,18 @@ class CreateSnapshot(Story):
         except Exception as failure:  # noqa: BLE001 - the record says it, and the delete is repeated by hand
             left = f" (what is left of it cannot be removed now: {failure})"
         self.finish(case, Outcome.FAILED, f"it was interrupted, and its moment has passed; delete it{left}")
+
+
+def snapshot_or_trouble(case: Case) -> Online:
+    """Bring the operation's new snapshot online where its share's type says so; tell if it cannot be."""
+    if not case.share.mount_snapshot_support:
+        return Online()
+    snapshot = case.target
+    try:
+        return bring_snapshot_online(case.site, case.share.id, snapshot.snapshot_id)
+    except Exception as failure:
+        log.warning("snapshot cannot be brought online", snapshot=snapshot.snapshot_id, exc_info=failure)
+        return Online(trouble=f"snapshot {snapshot.snapshot_id} cannot be brought online: {failure}")
 
 
 def accept_delete(tx: Connection, site: Site, context: Context, snapshot: Snapshot, *, force: bool) -> Operation:

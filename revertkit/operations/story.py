@@ -15,10 +15,9 @@ from typing import ClassVar
 from sqlalchemy import Connection, Table
 
 from revertkit.driver import ShareDriver
-from revertkit.errors import Blocked, Conflict, OperationFailed
+from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded
 from revertkit.log import get_logger
 from revertkit.models import (
-    ExportLocation,
     Message,
     MessageLevel,
     Operation,
@@ -31,6 +30,7 @@ from revertkit.models import (
     Stored,
     new_id,
 )
+from revertkit.operations.online import Online, bring_online
 from revertkit.operations.site import Site
 from revertkit.status import RESTING, TRANSITIONS, Status, Transition
 from revertkit.store import messages, move, operations, shares, snapshots
@@ -83,8 +83,12 @@ class Story:
     """Whether the share is brought online, or its exports anew, after the outcome is on record."""
     tells: ClassVar[bool] = False
     """Whether the user is told of success too, not only of failure."""
+    records: ClassVar[bool] = True
+    """Whether the driver's answer goes on record before the end; what lets go has none, and is just called again."""
+    holds_backend: ClassVar[bool] = False
+    """Whether nothing else is taken from its backend, or let go, meanwhile: two shares must not be one volume."""
     puts_back: ClassVar[bool] = False
-    """Whether a driver's refusal, which has changed nothing, makes the share available again."""
+    """Whether a driver's refusal, which has changed nothing, leaves all as it was before the operation."""
 
     def work(self, case: Case) -> Work:
         """Call the driver. Repeating it after a crash is safe."""
@@ -105,22 +109,27 @@ class Story:
         if transitions.share:
             _close(tx, case, replicas, case.replica.id, transitions.share, outcome)
 
-    def run(self, case: Case) -> None:
-        """Run the operation to its end.
+    def run(self, case: Case, *, again: bool = False) -> None:
+        """Run the operation to its end; `again`, where a dead process began it, so that a refusal may have changes
+        before it.
 
         Raises:
             OperationFailed: it failed; statuses are at rest and say so, and a user message does too.
             Blocked: the driver refused, and the share is as it was (where :attr:`puts_back`).
+            QuotaExceeded: what the backend answered is over quota; as OperationFailed.
             StoreError: the outcome could not be put on record; `recover` will find the operation.
         """
         try:
             work = self.work(case)
-            self._record(case, work)
+            if self.records:
+                self._record(case, work)
         except Exception as failure:
-            if self.puts_back and isinstance(failure, Blocked):
+            if self.puts_back and isinstance(failure, Blocked) and not again:
                 self.finish(case, Outcome.UNCHANGED, str(failure))
                 raise
             self.fail(case, failure)
+            if isinstance(failure, QuotaExceeded):
+                raise
             raise _failed(case, failure) from failure
         self.conclude(case, work.said)
 
@@ -131,11 +140,11 @@ class Story:
             OperationFailed: it could not be brought online; as :meth:`run`.
         """
         try:
-            locations = self.online(case) if self.comes_online else None
+            online = self.online(case) if self.comes_online else None
         except Exception as failure:
             self.fail(case, failure)
             raise _failed(case, failure) from failure
-        self.finish(case, Outcome.DONE, said, locations)
+        self.finish(case, Outcome.DONE, said, online)
 
     def recover(self, case: Case) -> None:
         """Finish what a dead process began: what is on record is concluded, any other verb called again.
@@ -146,30 +155,31 @@ class Story:
         if case.operation.recorded:
             self.conclude(case, "done")
         else:
-            self.run(case)
+            self.run(case, again=True)
 
     def fail(self, case: Case, failure: Exception) -> None:
         """End the operation as failed, with what was found."""
         log.error("operation failed", operation=case.operation.id, kind=self.kind, exc_info=failure)
         self.finish(case, Outcome.FAILED, str(failure))
 
-    def online(self, case: Case) -> list[ExportLocation]:
-        """Bring the share online as it is on record now."""
-        with case.site.store.read() as tx:
-            share = shares.get(tx, case.share.id)
-        return case.driver.ensure_share(share.replica)
+    def online(self, case: Case) -> Online:
+        """Bring the share online as it is on record now, and its snapshots; one out of reach is told, not raised."""
+        return bring_online(case.site, case.share.id, case.operation.snapshot_id)
 
-    def finish(self, case: Case, outcome: Outcome, said: str, locations: list[ExportLocation] | None = None) -> None:
+    def finish(self, case: Case, outcome: Outcome, said: str, online: Online | None = None) -> None:
         """End the operation in one transaction: statuses, exports, user message, reservations."""
         at = case.site.now()
+        trouble = online is not None and online.trouble
+        said = f"{said}; {trouble}; mend that and run `revertkit recover`" if trouble else said
         with case.site.store.write() as tx:
-            if locations is not None:
-                shares.set_locations(tx, case.replica.id, locations)
+            if online is not None:
+                online.record(tx, case.replica.id)
             self.close(tx, case, outcome)
             operations.finish(tx, case.operation.id, outcome, said, at)
-            if outcome is Outcome.FAILED or self.tells:
+            if outcome is Outcome.FAILED or self.tells or trouble:
+                level = MessageLevel.ERROR if outcome is Outcome.FAILED or trouble else MessageLevel.INFO
                 messages.sweep(tx, at)
-                messages.add(tx, self._message(case, outcome, said))
+                messages.add(tx, self._message(case, level, said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
 
     def _record(self, case: Case, work: Work) -> None:
@@ -177,14 +187,14 @@ class Story:
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
 
-    def _message(self, case: Case, outcome: Outcome, said: str) -> Message:
+    def _message(self, case: Case, level: MessageLevel, said: str) -> Message:
         at = case.site.now()
         return Message(
             id=new_id(),
             project_id=case.operation.project_id,
             request_id=case.operation.request_id,
             action=self.kind,
-            level=MessageLevel.ERROR if outcome is Outcome.FAILED else MessageLevel.INFO,
+            level=level,
             resource_type="SHARE",
             resource_id=case.share.id,
             text=f"{spoken(self.kind)}: {said}",
@@ -225,6 +235,8 @@ def begin(
         before = RESTING if at_rest else transitions.share.before
         check_in(share.status, before, f"share {share.id}")
         move(tx, replicas, share.replica.id, before, transitions.share.during, operation.created_at)
+    if transitions.snapshot_in and snapshot:
+        check_in(snapshot.status, transitions.snapshot_in, f"snapshot {snapshot.id}")
     if transitions.snapshot and not transitions.snapshot.born and snapshot:
         before = RESTING if at_rest else transitions.snapshot.before
         check_in(snapshot.status, before, f"snapshot {snapshot.id}")
@@ -249,10 +261,11 @@ def _in_the_way(share: Share, other: Operation) -> str:
 
 def _close(tx: Connection, case: Case, table: Table, row_id: str, rule: Transition, outcome: Outcome) -> None:
     """Move one row from "during" (or from what an earlier, failed end left) to where `outcome` leaves it."""
-    to = {Outcome.DONE: rule.done, Outcome.FAILED: rule.failed, Outcome.UNCHANGED: Status.AVAILABLE}[outcome]
+    failed = case.operation.status_before if rule.back else rule.failed
+    unchanged = failed if rule.back else Status.AVAILABLE
+    to = {Outcome.DONE: rule.done, Outcome.FAILED: failed, Outcome.UNCHANGED: unchanged}[outcome]
     if to is not None:
-        before = {rule.during, *({rule.failed} if rule.failed else ())}
-        move(tx, table, row_id, before, to, case.site.now())
+        move(tx, table, row_id, {rule.during, *({failed} if failed else ())}, to, case.site.now())
 
 
 def spoken(kind: OperationKind) -> str:

@@ -138,12 +138,13 @@ def remove(tx: Connection, share_id: str) -> None:
 
 def _read(tx: Connection, *where: ColumnElement[bool]) -> list[Share]:
     rows = tx.execute(_ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all()
-    rules = _grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
-    locations = _grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
+    rules = grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
+    locations = grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
     return [_share(row, rules.get(row.id, ()), locations.get(row.replica_id, ())) for row in rows]
 
 
-def _grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[str, list[Any]]:
+def grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Read the rows of `table` that belong to these owners, by owner."""
     found: dict[str, list[Any]] = {}
     query = select(table).order_by(*table.primary_key)
     for row in tx.execute(query.where(owner.in_(ids)) if len(ids) < 500 else query).all():
@@ -162,7 +163,7 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         backend_id=row.backend_id,
         undo_id=row.undo_id,
         state=ReplicaState(row.replica_state),
-        rules=tuple(rule_record(r) for r in rules if r.status in (RuleState.APPLYING, RuleState.ACTIVE)),
+        rules=in_force(rules),
     )
     return Share(
         **{name: getattr(row, name) for name in _COPIED if name != "metadata"},
@@ -171,11 +172,20 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
-        export_locations=tuple(
-            ExportLocation(path=at.path, preferred=at.preferred)
-            for at in sorted(locations, key=lambda at: not at.preferred)
-        ),
+        export_locations=location_records(locations),
     )
+
+
+def location_records(rows: Sequence[Row[Any]]) -> tuple[ExportLocation, ...]:
+    """Read rows of export locations, the preferred ones first."""
+    return tuple(
+        ExportLocation(path=at.path, preferred=at.preferred) for at in sorted(rows, key=lambda at: not at.preferred)
+    )
+
+
+def in_force(rows: Sequence[Row[Any]]) -> tuple[AccessRule, ...]:
+    """Read those of the rules that a backend has to export by: what is being denied or was refused is none."""
+    return tuple(rule_record(row) for row in rows if row.status in (RuleState.APPLYING, RuleState.ACTIVE))
 
 
 def rule_record(row: Row[Any]) -> AccessRule:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from revertkit.errors import NotFound
-from revertkit.models import Share, Snapshot, SnapshotInstance
+from revertkit.models import ExportLocation, Share, Snapshot, SnapshotInstance
 from revertkit.status import ReplicaState, Status
 from revertkit.store.names import resolve
-from revertkit.store.tables import instances, replicas, snapshots
+from revertkit.store.shares import grouped, in_force, location_records
+from revertkit.store.tables import instances, replicas, snapshot_access_rules, snapshot_export_locations, snapshots
 
 _ACTIVE = (
     select(
@@ -51,10 +53,10 @@ def get(tx: Connection, snapshot_id: str) -> Snapshot:
     Raises:
         NotFound: there is none.
     """
-    row = tx.execute(_ACTIVE.where(snapshots.c.id == snapshot_id)).first()
-    if row is None:
+    rows = tx.execute(_ACTIVE.where(snapshots.c.id == snapshot_id)).all()
+    if not rows:
         raise NotFound(f"there is no snapshot {snapshot_id}")
-    return _snapshot(row)
+    return _records(tx, rows)[0]
 
 
 def listed(tx: Connection, project_id: str | None, share_id: str | None = None) -> list[Snapshot]:
@@ -62,8 +64,7 @@ def listed(tx: Connection, project_id: str | None, share_id: str | None = None) 
     wanted: list[ColumnElement[bool]] = []
     wanted += [snapshots.c.project_id == project_id] if project_id is not None else []
     wanted += [snapshots.c.share_id == share_id] if share_id is not None else []
-    rows = tx.execute(_ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id))
-    return [_snapshot(row) for row in rows]
+    return _records(tx, tx.execute(_ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id)).all())
 
 
 def latest(tx: Connection, share_id: str) -> Snapshot:
@@ -90,20 +91,35 @@ def instance(tx: Connection, snapshot_id: str, share: Share) -> SnapshotInstance
     Raises:
         NotFound: it has no instance there.
     """
-    query = select(instances, snapshots.c.size, snapshots.c.created_at.label("taken_at")).join(snapshots)
-    row = tx.execute(
-        query.where(instances.c.snapshot_id == snapshot_id, instances.c.replica_id == share.replica.id)
-    ).first()
-    if row is None:
+    found = _instances(tx, share, instances.c.snapshot_id == snapshot_id)
+    if not found:
         raise NotFound(f"snapshot {snapshot_id} has no instance on share {share.id}")
-    return SnapshotInstance(
-        id=row.id,
-        snapshot_id=snapshot_id,
-        replica=share.replica,
-        size=row.size,
-        created_at=row.taken_at,
-        backend_id=row.backend_id,
-    )
+    return found[0]
+
+
+def resting(tx: Connection, share: Share, also: str | None = None) -> list[SnapshotInstance]:
+    """Answer what the driver sees of the share's available snapshots, and of `also` whatever its status, by age."""
+    return _instances(tx, share, (instances.c.status == Status.AVAILABLE) | (instances.c.snapshot_id == (also or "")))
+
+
+def _instances(tx: Connection, share: Share, where: ColumnElement[bool]) -> list[SnapshotInstance]:
+    query = select(instances, snapshots.c.size, snapshots.c.created_at.label("taken_at")).join(snapshots)
+    query = query.where(instances.c.replica_id == share.replica.id, where).order_by(snapshots.c.created_at)
+    rows = tx.execute(query).all()
+    owner = snapshot_access_rules.c.snapshot_id
+    rules = grouped(tx, snapshot_access_rules, owner, [row.snapshot_id for row in rows])
+    return [
+        SnapshotInstance(
+            id=row.id,
+            snapshot_id=row.snapshot_id,
+            replica=share.replica,
+            size=row.size,
+            created_at=row.taken_at,
+            backend_id=row.backend_id,
+            rules=in_force(rules.get(row.snapshot_id, ())),
+        )
+        for row in rows
+    ]
 
 
 def set_backend_id(tx: Connection, instance_id: str, backend_id: str) -> None:
@@ -111,12 +127,30 @@ def set_backend_id(tx: Connection, instance_id: str, backend_id: str) -> None:
     tx.execute(update(instances).where(instances.c.id == instance_id).values(backend_id=backend_id))
 
 
+def set_size(tx: Connection, snapshot_id: str, size: int) -> None:
+    """Record the share's size in a snapshot, once its backend has said it."""
+    tx.execute(update(snapshots).where(snapshots.c.id == snapshot_id).values(size=size))
+
+
+def set_locations(tx: Connection, instance_id: str, locations: Sequence[ExportLocation]) -> None:
+    """Record where an instance is reached."""
+    tx.execute(delete(snapshot_export_locations).where(snapshot_export_locations.c.instance_id == instance_id))
+    for location in locations:
+        tx.execute(insert(snapshot_export_locations).values(instance_id=instance_id, **location.model_dump()))
+
+
 def remove(tx: Connection, snapshot_id: str) -> None:
     """Delete a snapshot's row and its instances."""
     tx.execute(delete(snapshots).where(snapshots.c.id == snapshot_id))
 
 
-def _snapshot(row: Row[Any]) -> Snapshot:
+def _records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Snapshot]:
+    owner = snapshot_export_locations.c.instance_id
+    locations = grouped(tx, snapshot_export_locations, owner, [row.instance_id for row in rows])
+    return [_snapshot(row, locations.get(row.instance_id, ())) for row in rows]
+
+
+def _snapshot(row: Row[Any], locations: Sequence[Row[Any]]) -> Snapshot:
     return Snapshot(
         id=row.id,
         share_id=row.share_id,
@@ -128,4 +162,5 @@ def _snapshot(row: Row[Any]) -> Snapshot:
         created_at=row.created_at,
         status=Status(row.status),
         instance_id=row.instance_id,
+        export_locations=location_records(locations),
     )

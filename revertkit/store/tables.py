@@ -153,10 +153,30 @@ access_rules = Table(
     Column("updated_at", Time),
     UniqueConstraint("share_id", "access_type", "access_to"),
 )
+snapshot_access_rules = Table(
+    "snapshot_access_rules",
+    metadata,
+    _id(),
+    _of("snapshot_id", "snapshots.id"),
+    Column("access_type", String(16), nullable=False),
+    Column("access_to", String(255), nullable=False),
+    Column("access_level", String(8), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time),
+    UniqueConstraint("snapshot_id", "access_type", "access_to"),
+)
 export_locations = Table(
     "export_locations",
     metadata,
     _of("replica_id", "replicas.id", primary_key=True),
+    Column("path", String(4096), primary_key=True),
+    Column("preferred", Boolean, nullable=False),
+)
+snapshot_export_locations = Table(
+    "snapshot_export_locations",
+    metadata,
+    _of("instance_id", "snapshot_instances.id", primary_key=True),
     Column("path", String(4096), primary_key=True),
     Column("preferred", Boolean, nullable=False),
 )
@@ -179,6 +199,8 @@ operations = Table(
     Column("snapshot_id", String(36)),
     Column("rule_id", String(36)),
     Column("new_size", Integer),
+    Column("existing", String(1024)),
+    Column("status_before", String(32)),
     Column("host", String(255), nullable=False),
     Column("request_id", String(64), nullable=False),
     Column("recorded", Boolean, nullable=False),

@@ -218,11 +218,117 @@ def test_the_database_has_a_version(cli: Cli) -> None:
     assert "up to date" in cli.run("db", "upgrade").stdout
 
 
+def plant(**snapshots: str) -> None:
+    """Put a volume on the backend that is not ours."""
+    kept = {word: {"letter": content.encode()} for word, content in snapshots.items()}
+    MemoryDriver("fast", MemoryDriver.Options()).plant("vg0/old", 3, {"letter": b"theirs"}, **kept)
+
+
+def test_manage_from_first_to_last(cli: Cli) -> None:
+    """Adopt a share and its snapshot, let go of both; each says what it left and where."""
+    plant(monday="before")
+    made = cli.json(
+        *("share", "manage", "fast", "vg0/old", "--name", "old", "--description", "of old"),
+        *("--type", "revertible", "--metadata", "owner=me"),
+    )
+    assert (made["status"], made["size"], made["metadata"]) == ("available", 3, {"owner": "me"})
+    assert cli.json("share", "show", "old") == made
+    kept = cli.json("snapshot", "manage", "old", "vg0/old@monday", "-n", "monday", "--description", "d")
+    assert (kept["latest"], kept["size"]) == (True, 3)
+    assert cli.json("snapshot", "show", "monday") == kept
+    assert "unmanage those first" in cli.refused(4, "share", "unmanage", "old")
+    cli.run("revert-to-snapshot", "monday", "--yes")
+    assert cli.run("snapshot", "unmanage", "monday").stdout.rstrip().endswith("backend fast as vg0/old@monday")
+    left = cli.run("share", "unmanage", "old").stdout
+    assert left.rstrip() == f"share {made['id']} is left on backend fast as {replica_of(left)}, with its data"
+    assert cli.json("share", "manage", POOL, replica_of(left), "--share-type", "revertible")["size"] == 3
+
+
+def replica_of(said: str) -> str:
+    """Read under which name a share was left."""
+    return said.partition(" fast as ")[2].partition(",")[0]
+
+
+def test_a_lost_database_is_rebuilt(work: Cli) -> None:
+    """share manage --all BACKEND: what was adopted, and with exit code 7 what was not."""
+    share, snapshot = work.json("share", "show", "work"), work.json("snapshot", "show", "monday")
+    assert "on record already" in work.run("share", "manage", "--all", "fast", "--type", "revertible").stderr
+    for file in work.state.glob("revertkit.db*"):
+        file.unlink()
+    work.run("type", "create", "revertible", "--snapshot-support", "--revert-to-snapshot-support")
+    work.run("quota", "set", "snapshots", "0")
+    told = json.loads(
+        work.run("share", "manage", "--all", "fast", "--type", "revertible", "--format", "json", code=7).stdout
+    )
+    assert [(each["what"], each["id"], each["adopted"]) for each in told] == [
+        ("share", share["id"], True),
+        ("snapshot", snapshot["id"], False),
+    ]
+    assert {frozenset(each) for each in told} == {frozenset(["what", "id", "share_id", "existing", "adopted", "found"])}
+    assert "over quota" in told[1]["found"]
+    work.run("quota", "set", "snapshots", "9")
+    said = work.run("share", "manage", "--all", "fast", "--type", "revertible").stdout
+    assert snapshot["id"] in said
+    assert work.json("snapshot", "show", snapshot["id"])["created_at"] == snapshot["created_at"]
+    work.run("revert-to-snapshot", snapshot["id"], "--yes")
+
+
+def test_manage_is_refused(work: Cli) -> None:
+    """Wrong words: exit code 2, 3, 4 or 6, one message; nothing changed."""
+    plant()
+    before = work.everything()
+    manage = ("share", "manage")
+    typed = ("--type", "revertible")
+    for code, words in (
+        (2, (*manage, "fast")),
+        (2, (*manage, *typed)),
+        (2, (*manage, "--all", "fast", "vg0/old", *typed)),
+        (2, (*manage, "--all", "fast", "--name", "x", *typed)),
+        (2, (*manage, "fast", "vg0/old")),
+        (2, (*manage, *typed, "fast", "--", "-rf")),
+        (2, (*manage, *typed, "fast", "a\nb")),
+        (2, (*manage, *typed, "slow", "vg0/old")),
+        (2, (*manage, *typed, "--metadata", "x", "fast", "vg0/old")),
+        (3, (*manage, *typed, "--all", "slow")),
+        (3, (*manage, "--type", "none", "fast", "vg0/old")),
+        (3, ("share", "unmanage", "none")),
+        (3, ("snapshot", "unmanage", "none")),
+        (3, ("snapshot", "manage", "none", "x")),
+        (2, ("snapshot", "manage", "work", "--", "-x")),
+        (6, ("snapshot", "access", "allow", "monday", "10.0.0.1")),
+    ):
+        work.refused(code, *words)
+    assert work.everything() == before
+    assert "there is no volume" in work.refused(4, *manage, *typed, "fast", "nothing")
+
+
+def test_snapshot_access_from_first_to_last(cli: Cli) -> None:
+    """A type whose snapshots are mounted: where they are, and who may mount them."""
+    spec = cli.json("type", "create", "open", "--snapshot-support", "--mount-snapshot-support")["extra_specs"]
+    assert spec["mount_snapshot_support"] == "true"
+    cli.run("share", "create", "1", "--name", "work", "--type", "open")
+    snapshot = cli.json("snapshot", "create", "work", "--name", "monday")
+    assert snapshot["export_locations"] == cli.json("snapshot", "show", "monday")["export_locations"] != []
+    assert snapshot["export_locations"][0] in cli.run("snapshot", "show", "monday").stdout
+    access = ("snapshot", "access")
+    assert "not exported" in cli.run(*access, "list", "monday").stderr
+    rule = cli.json(*access, "allow", "monday", "10.0.0.1")
+    assert (rule["access_to"], rule["access_level"], rule["state"]) == ("10.0.0.1", "ro", "active")
+    assert cli.json(*access, "list", "monday") == [rule]
+    assert "10.0.0.1" in cli.run(*access, "list", "monday").stdout
+    assert cli.json("share", "access", "list", "work") == []
+    assert "already" in cli.refused(4, *access, "allow", "monday", "10.0.0.1")
+    assert "no access rule" in cli.refused(3, *access, "deny", "monday", "10.0.0.2")
+    cli.refused(2, *access, "allow", "monday", "everybody")
+    cli.run(*access, "deny", "monday", "10.0.0.1")
+    assert cli.json(*access, "list", "monday") == []
+
+
 KEYS = {
     "share list": "id project_id user_id name description size protocol share_type_id snapshot_id snapshot_support "
     "create_share_from_snapshot_support revert_to_snapshot_support mount_snapshot_support replication_type metadata "
     "created_at updated_at status pool export_locations",
-    "snapshot list": "id share_id project_id name description size created_at metadata status latest",
+    "snapshot list": "id share_id project_id name description size created_at metadata status latest export_locations",
     "type list": "id name description is_public extra_specs created_at",
     "quota show": "resource limit in_use reserved",
     "driver list": "name target usable reason mend",

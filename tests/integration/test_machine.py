@@ -31,6 +31,7 @@ from support import (
     child,
     ended,
     manifest,
+    mountable,
     open_manager,
     points,
     share_tree,
@@ -40,6 +41,7 @@ from support import (
 )
 
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import (
     BackendError,
     Conflict,
@@ -78,7 +80,7 @@ def fault_of(points: int) -> st.SearchStrategy[Any]:
     return st.one_of(st.none(), st.tuples(st.integers(1, points), st.sampled_from(["error", "death", "death"])))
 
 
-FAULT, FAULT_OF_REVERT = fault_of(8), fault_of(22)
+FAULT, FAULT_OF_REVERT = fault_of(8), fault_of(28)
 WHICH = st.integers(0, 5)
 
 
@@ -100,7 +102,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def limits(self) -> None:
-        """Let quota be met now and then."""
+        """Let quota be met now and then, and every snapshot be mounted."""
+        mountable(self.manager)
         self.manager.set_quota(CONTEXT.project_id, "shares", 4)
         self.manager.set_quota(CONTEXT.project_id, "gigabytes", 40)
         self.manager.set_quota(CONTEXT.project_id, "snapshots", 8)
@@ -137,7 +140,10 @@ class Machine(RuleBasedStateMachine):
 
         try:
             with points(point):
-                return "done", getattr(self.manager, verb)(CONTEXT, *arguments, **more)
+                answer = getattr(self.manager, verb)(CONTEXT, *arguments, **more)
+            if fault:
+                self.manager.recover()  # it is done, and told that a snapshot could not be mounted
+            return "done", answer
         except Killed:
             self.manager.site.store.engine.dispose()
             self.manager = open_manager(self.state, "memory")
@@ -178,7 +184,7 @@ class Machine(RuleBasedStateMachine):
     def create(self, size: int, fault: Any) -> None:
         """Make a share."""
         known = set(self.models)
-        end, answer = self.attempt(fault, "create_share", size)
+        end, answer = self.attempt(fault, "create_share", size, share_type="mountable")
         if end == "refused":
             assert isinstance(answer, QuotaExceeded)
         self.born(known, size, {})
@@ -315,6 +321,73 @@ class Machine(RuleBasedStateMachine):
             if one.state.value == "error":
                 self.manager.deny_access(CONTEXT, share, one.id)
 
+    @precondition(lambda self: self.pick(0, snapshots=1))
+    @rule(which=WHICH, last=st.integers(1, 3), fault=FAULT)
+    def snapshot_access(self, which: int, last: int, fault: Any) -> None:
+        """Let somebody mount the latest snapshot, or no longer; a rule in error is denied, as above."""
+        kept = self.models[self.pick(which, snapshots=1)].snapshots[-1]
+        known = {rule.access_to for rule in self.manager.snapshot_access_rules(CONTEXT, kept.id)}
+        verb = "deny_snapshot_access" if f"10.0.0.{last}" in known else "allow_snapshot_access"
+        self.attempt(fault, verb, kept.id, f"10.0.0.{last}")
+        for one in self.manager.snapshot_access_rules(CONTEXT, kept.id):
+            if one.state.value == "error":
+                self.manager.deny_snapshot_access(CONTEXT, kept.id, one.id)
+
+    @precondition(lambda self: self.pick(0, snapshots=1))
+    @rule(which=WHICH, fault=FAULT, again=FAULT)
+    def let_a_snapshot_go(self, which: int, fault: Any, again: Any) -> None:
+        """Unmanage the latest and take it back: the same content under another id, whatever goes wrong."""
+        share = self.pick(which, snapshots=1)
+        model = self.models[share]
+        kept = model.snapshots[-1]
+        name = self.name_of(share, kept.id)
+        self.attempt(fault, "unmanage_snapshot", kept.id)
+        if any(s.id == kept.id for s in self.manager.snapshots(CONTEXT, share)):
+            assert fault
+            return
+        model.snapshots.pop()
+        self.attempt(again, "manage_snapshot", share, name)
+        known = {one.id for one in model.snapshots}
+        for one in [s for s in self.manager.snapshots(CONTEXT, share) if s.id not in known]:
+            assert one.size == kept.size
+            model.snapshots.append(Kept(one.id, kept.size, kept.content))
+            return
+        assert again, "it could be taken back"
+        STORAGE["fast"][self.replica_of(share)].snapshots.pop(name)
+
+    @precondition(lambda self: len(self.models) > 1 and self.bare(0))
+    @rule(which=WHICH, fault=FAULT, again=FAULT)
+    def let_a_share_go(self, which: int, fault: Any, again: Any) -> None:
+        """Unmanage a share that has no snapshots and take it back."""
+        share = self.bare(which)
+        model, name = self.models[share], self.replica_of(share)
+        self.attempt(fault, "unmanage_share", share)
+        if any(one.id == share for one in self.manager.shares(CONTEXT)):
+            assert fault
+            return
+        del self.models[share]
+        self.attempt(again, "manage_share", "fast", name, share_type="mountable")
+        for one in [s for s in self.manager.shares(CONTEXT) if s.id not in self.models]:
+            self.models[one.id] = Model(model.size, model.content)
+            return
+        assert again, "it could be taken back"
+        (left,) = [name for name, held in STORAGE["fast"].items() if not held.mark]
+        assert (STORAGE["fast"][left].files, STORAGE["fast"][left].size) == (model.content, model.size)
+        del STORAGE["fast"][left]
+
+    def bare(self, which: int) -> str:
+        """Name a share that has no snapshots; nothing if there is none."""
+        fitting = [share for share, model in self.models.items() if not model.snapshots]
+        return fitting[which % len(fitting)] if fitting else ""
+
+    def replica_of(self, share: str) -> str:
+        """Say what a share is called on the backend."""
+        return self.manager.share(CONTEXT, share).replica.id
+
+    def name_of(self, share: str, snapshot: str) -> str:
+        """Say what a snapshot is called on the backend."""
+        return STORAGE["fast"][self.replica_of(share)].named(snapshot) or ""
+
     @rule()
     def recover(self) -> None:
         """Start anew where nothing was interrupted: nothing happens."""
@@ -352,6 +425,9 @@ class Machine(RuleBasedStateMachine):
                 assert stored_snapshots.latest(tx, share_id).id == kept.id
         for kept, instance in zip(model.snapshots, instances, strict=True):
             assert dict(self.driver.snapshot_files(instance)) == kept.content
+            exported = self.driver.snapshot_exported_to(instance)
+            assert exported is not None, "it is offline"
+            assert {rule.access_to for rule in exported} == {rule.access_to for rule in instance.rules}
             assert self.driver.revert_state(instance) is RevertState.UNCHANGED
 
 
@@ -371,7 +447,8 @@ def test_any_sequence_of_operations(template: Path, fast_root: Path, capsys: pyt
     run_state_machine_as_test(Machine, settings=settings)  # type: ignore[no-untyped-call]
     with capsys.disabled():
         print(f"\n  {dict(sorted(Machine.ended.items()))}", end="")
-    verbs = ("create_snapshot", "revert_to_snapshot", "delete_snapshot", "extend_share")
+    verbs = ("create_snapshot", "revert_to_snapshot", "delete_snapshot", "extend_share", "manage_share")
+    verbs += ("unmanage_share", "manage_snapshot", "unmanage_snapshot", "allow_snapshot_access")
     missed = [f"{verb} {end}" for verb in verbs for end in ("done", "died") if not Machine.ended[f"{verb} {end}"]]
     assert not missed, "the machine did not come to these often enough to have seen anything"
     assert Machine.ended["revert_to_snapshot refused"] >= 3

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from support import CONTEXT, Parked, assert_at_rest, open_manager, stop
 
-from revertkit.drivers import memory
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.driver import merge
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import BackendError, Conflict, OperationFailed
 from revertkit.manager import ShareManager
 from revertkit.models import Replica, Share
@@ -27,9 +28,10 @@ def fail(*_: Any) -> Any:
 
 def boot() -> None:
     """Take every share offline, as a boot does: nothing comes back by itself."""
-    for shares in memory._STORAGE.values():
+    for shares in STORAGE.values():
         for share in shares.values():
-            share.online, share.exported_to = False, ()
+            for one in (share, *share.snapshots.values()):
+                one.online, one.exported_to = False, ()
 
 
 def driver(manager: ShareManager) -> MemoryDriver:
@@ -41,7 +43,7 @@ def driver(manager: ShareManager) -> MemoryDriver:
 
 def online(manager: ShareManager, share: Share) -> bool:
     """Whether its users reach a share."""
-    return bool(memory._STORAGE["fast"][share.replica.id].online)
+    return bool(STORAGE["fast"][share.replica.id].online)
 
 
 @pytest.fixture
@@ -218,7 +220,7 @@ def test_a_half_way_revert_cannot_be_papered_over(
     def torn(backend: MemoryDriver, target: Any) -> Any:
         held = backend._share(target.replica)
         held.online = False
-        memory._merge(held, held.snapshots[target.snapshot_id])
+        merge(held, held.snapshots[target.snapshot_id])
         raise BackendError("torn")
 
     def meanwhile(*share_ids: str) -> Any:

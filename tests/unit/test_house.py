@@ -19,6 +19,8 @@ LEVELS = (
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance"),
     ("manager",),
+    ("access", "adoption"),
+    ("acceptance",),
     ("administration",),
     ("operations",),
     ("scheduler",),
@@ -92,7 +94,7 @@ def test_a_driver_never_imports_its_manager(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("store/")])
 def test_sql_lives_in_the_store(name: str) -> None:
     """Outside of store/ a transaction is only handed on: its type is imported, no more."""
-    hands_on = name.startswith("operations/") or name in ("manager.py", "quota.py", "administration.py")
+    hands_on = name.startswith("operations/") or name in ("acceptance.py", "quota.py", "administration.py")
     for line, module in imports(name):
         if module.split(".")[0] in ("sqlalchemy", "alembic", "sqlite3"):
             assert hands_on, f"{name}:{line}: {module}"

@@ -8,8 +8,9 @@ from copy import copy, deepcopy
 import pytest
 from driver_cases import B, C, Content, DriverCases, World, by_exception, count_points, living
 
-from revertkit.drivers import memory
+from revertkit.capabilities import Capability, discover
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE, Volume
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import AccessRule, Replica, RevertState, new_id
 from revertkit.system.run import Moment, StepEvent, watching
@@ -27,12 +28,12 @@ class MemoryWorld(World):
         """The same share under another backend's name."""
         clone = copy(self)
         clone.taken, clone.backend = dict(self.taken), new_id()
-        memory._STORAGE[clone.backend] = deepcopy(memory._STORAGE.get(self.backend, {}))
+        STORAGE[clone.backend] = deepcopy(STORAGE.get(self.backend, {}))
         clone.driver = clone.restarted()
         return clone
 
-    def _held(self, share: Replica | None = None) -> memory._Share:
-        return memory._STORAGE[self.backend][(share or self.share).id]
+    def _held(self, share: Replica | None = None) -> Volume:
+        return STORAGE[self.backend][(share or self.share).id]
 
     def put(self, content: Content) -> None:
         files = self.driver.files(self.share)
@@ -47,11 +48,11 @@ class MemoryWorld(World):
 
     def leftovers(self) -> list[str]:
         known = {snapshot.snapshot_id for snapshot in self.taken.values()}
-        held = memory._STORAGE[self.backend].get(self.share.id)
+        held = STORAGE[self.backend].get(self.share.id)
         return [*(set(held.snapshots) - known), *(["aside"] if held.aside is not None else [])] if held else []
 
     def online(self) -> bool:
-        return self.share.id in memory._STORAGE[self.backend] and self._held().online
+        return self.share.id in STORAGE[self.backend] and self._held().online
 
     def forge(self, name: str | None = None) -> None:
         held = self._held().snapshots[self.snapshot(name).snapshot_id] if name else self._held()
@@ -132,3 +133,44 @@ class TestMemoryDriver(DriverCases):
         MemoryDriver.reset()
         with pytest.raises(Blocked, match="no share"):
             world.driver.files(world.share)
+
+    def test_it_can_all_that_one_machine_can(self) -> None:
+        replication = {Capability.REPLICATION, Capability.REPLICATED_REVERT}
+        assert discover(MemoryDriver) == set(Capability) - replication
+
+    def test_a_snapshot_is_exported_by_its_own_rules_until_it_goes(self, world: World) -> None:
+        rule, bad = (AccessRule(id=new_id(), access_to=to) for to in ("10.0.0.1", "everybody"))
+        seen = world.snapshot("new").model_copy(update={"rules": (rule, bad)})
+        world.driver.ensure_snapshot(seen)
+        assert world.driver.snapshot_exported_to(seen) == (rule,)
+        assert count_points(lambda: world.driver.ensure_snapshot(seen)) == 0
+        world.driver.revert_to_snapshot(world.snapshot("new"))
+        assert world.driver.snapshot_exported_to(seen) is None
+
+    def test_what_is_let_go_of_can_be_adopted_again(self, world: World) -> None:
+        name = world.share.id
+        held = STORAGE["ram"][name]
+        (found,) = world.driver.inventory()
+        assert [one.snapshot_id for one in found.snapshots] == [world.snapshot(n).snapshot_id for n in ("old", "new")]
+        assert (found.existing, found.replica_id, found.share_id) == (name, world.share.id, world.share.share_id)
+        for verb, what in (("unmanage_snapshot", world.snapshot("new")), ("unmanage_share", world.share)):
+            for _ in range(2):
+                getattr(world.driver, verb)(what)
+        assert (held.mark, held.online) == ("", False)
+        assert world.driver.inventory() == []
+        with pytest.raises(Blocked, match="no share"):
+            world.driver.files(world.share)
+        other = world.unborn()
+        for _ in range(2):
+            assert world.driver.manage_share(other, name).size == world.share.size
+        with pytest.raises(Blocked, match="belongs to share"):
+            world.driver.manage_share(world.unborn(), other.id)
+        assert STORAGE["ram"][other.id] is held
+
+    def test_a_snapshot_of_ours_is_adopted_wherever_it_is_in_the_order(self, world: World) -> None:
+        for name in ("old", "new"):
+            stored = world.driver.manage_snapshot(world.snapshot(name), world.snapshot(name).snapshot_id)
+            assert stored.backend_id == world.snapshot(name).backend_id
+        world.driver.unmanage_snapshot(world.snapshot("old"))
+        with pytest.raises(Blocked, match="is older than"):
+            world.driver.manage_snapshot(world.snapshot("old"), world.snapshot("old").snapshot_id)

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 import support
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from revertkit.errors import StoreError
-from revertkit.store import Store, schema
+from revertkit.models import ExportLocation
+from revertkit.store import Store, operations, schema, shares, snapshots
 from revertkit.store.tables import metadata
 
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
@@ -44,6 +47,52 @@ def test_head_is_the_newest_migration() -> None:
     assert scripts.get_heads() == [schema.HEAD]
     versions = [script.revision for script in scripts.walk_revisions()]
     assert versions == sorted(versions, reverse=True)
+
+
+ROWS = {
+    "share_types": "'t', 'gold', NULL, 1, '2026-01-01'",
+    "shares": "'s', 'p', NULL, 'work', NULL, 2, 'NFS', 't', NULL, 1, 1, 1, 1, NULL, '{}', '2026-01-02', '2026-01-01'",
+    "replicas": "'r', 's', 'node-1', 'fast', 'pool', 'uuid', NULL, 'available', 'active', '2026-01-01', NULL",
+    "snapshots": "'k', 's', 'p', 'monday', NULL, 2, '{}', '2026-01-02'",
+    "snapshot_instances": "'i', 'k', 'r', 'guid', 'available', '2026-01-02', NULL",
+    "access_rules": "'a', 's', 'ip', '10.0.0.1', 'ro', 'active', '2026-01-01', NULL",
+    "operations": "'o', 'revert_to_snapshot', 'p', 's', 'r', 'k', NULL, NULL, 'node-1', 'req', 0, NULL, NULL, "
+    "'2026-01-03', NULL",
+}
+"""One row of each table of the first version that matters, in the order of its columns."""
+
+
+def test_the_second_version_keeps_what_the_first_has(store: Store) -> None:
+    """A database of version 0001 with an operation under way: every row is read as before, and can be gone on with."""
+    before = _of_the_first_version(store)
+    schema.ensure(store, embedded=True)
+    with store.read() as tx:
+        assert schema.current(tx) == "0002"
+        for table, row in before.items():
+            found = dict(tx.execute(text(f"SELECT * FROM {table}")).one()._mapping)
+            assert {name: found[name] for name in row} == row
+        share = shares.get(tx, "s")
+        instance = snapshots.instance(tx, "k", share)
+        assert (instance.backend_id, instance.rules) == ("guid", ())
+        assert [rule.access_to for rule in share.replica.rules] == ["10.0.0.1"]
+        assert snapshots.get(tx, "k").export_locations == ()
+        (operation,) = operations.unfinished(tx)
+        assert (operation.existing, operation.status_before) == (None, None)
+    with store.write() as tx:
+        snapshots.set_locations(tx, "i", [ExportLocation(path="/x")])
+        shares.remove(tx, "s")
+        assert tx.execute(text("SELECT count(*) FROM snapshot_export_locations")).scalar() == 0
+
+
+def _of_the_first_version(store: Store) -> dict[str, dict[str, Any]]:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.write() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0001")
+        for table, values in ROWS.items():
+            tx.execute(text(f"INSERT INTO {table} VALUES ({values})"))
+        return {table: dict(tx.execute(text(f"SELECT * FROM {table}")).one()._mapping) for table in ROWS}
 
 
 def test_a_newer_database_is_refused_and_left_alone(store: Store, tmp_path: Path) -> None:

@@ -33,11 +33,14 @@ def test_an_operation_leads_from_rest_to_rest(kind: str, row: str, rule: Transit
 
 @pytest.mark.parametrize(("kind", "row", "rule"), ROWS)
 def test_an_operation_says_what_done_and_failed_are(kind: str, row: str, rule: Transition) -> None:
-    """Only a delete leaves no row when it is done; a failure always leaves one, which says so."""
-    assert (rule.done is None) is kind.startswith("delete_")
-    assert rule.failed is not None
+    """Who deletes or lets go leaves no row when done, who adopts none on failure; any other failure is a status."""
+    assert (rule.done is None) is kind.startswith(("delete_", "unmanage_"))
+    assert (rule.failed is None) is kind.startswith(("manage_", "rebuild_", "unmanage_"))
+    assert rule.back is kind.startswith("unmanage_"), "letting go fails to where it began"
+    born = ("create_share", "manage_share", "rebuild_share")
     assert rule.born is (
-        (row == "share" and kind.startswith("create_share")) or (kind, row) == ("create_snapshot", "snapshot")
+        (row == "share" and kind.startswith(born))
+        or (row == "snapshot" and kind in ("create_snapshot", "manage_snapshot", "rebuild_snapshot"))
     )
 
 
@@ -57,7 +60,7 @@ def test_during_names_one_operation() -> None:
     shares = [rule.share.during for rule in TRANSITIONS.values() if rule.share]
     assert sorted(set(shares)) == sorted(set(shares) - RESTING)
     doubled = {status for status in shares if shares.count(status) > 1}
-    assert doubled == {Status.CREATING}
+    assert doubled == {Status.CREATING, Status.DELETING}
 
 
 def test_a_revert_is_as_the_specification_has_it() -> None:

@@ -1,14 +1,14 @@
 """The reference driver: shares in this process's memory, made for tests of everything that calls a driver.
 
 It keeps the contract to the letter and makes it hard to get away with less: a revert changes both identities, has a
-true half way, and leaves a leftover to sweep; a share's content cannot be reached while it is offline. What is stored
-outlives the driver object, as a disk outlives a process: a new object of the same backend name finds it again.
+true half way, takes every snapshot offline too, and leaves a leftover to sweep; a share's content cannot be reached
+while it is offline. What is stored outlives the driver object, as a disk outlives a process: a new object of the same
+backend name finds it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import ClassVar
@@ -25,7 +25,9 @@ from revertkit.driver import (
     SupportsShrink,
     SupportsSnapshots,
 )
-from revertkit.errors import BackendError, Blocked
+from revertkit.drivers.memory.adoption import Adoption, refusal
+from revertkit.drivers.memory.storage import STORAGE, Files, Kept, Volume
+from revertkit.errors import Blocked
 from revertkit.models import (
     GIB,
     AccessRule,
@@ -43,60 +45,6 @@ from revertkit.models import (
 from revertkit.system.run import step
 
 
-@dataclass
-class _Snapshot:
-    size: int
-    files: Mapping[str, bytes]
-    identity: str = field(default_factory=new_id)
-
-
-@dataclass
-class _Share:
-    size: int
-    files: dict[str, bytes] = field(default_factory=dict)
-    identity: str = field(default_factory=new_id)
-    online: bool = False
-    exported_to: tuple[AccessRule, ...] = ()
-    merged_from: str = ""
-    aside: dict[str, bytes] | None = None
-    snapshots: dict[str, _Snapshot] = field(default_factory=dict)
-
-
-_STORAGE: dict[str, dict[str, _Share]] = {}
-"""By backend name and replica id. A snapshot stands with its share."""
-
-
-class Files(MutableMapping[str, bytes]):
-    """The content of a share as its user sees it, by path.
-
-    Raises:
-        BackendError: from every access while the share is offline.
-    """
-
-    def __init__(self, share: _Share) -> None:
-        self._share = share
-
-    def _reachable(self) -> dict[str, bytes]:
-        if not self._share.online:
-            raise BackendError("the share is offline")
-        return self._share.files
-
-    def __getitem__(self, path: str) -> bytes:
-        return self._reachable()[path]
-
-    def __setitem__(self, path: str, content: bytes) -> None:
-        self._reachable()[path] = content
-
-    def __delitem__(self, path: str) -> None:
-        del self._reachable()[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._reachable())
-
-    def __len__(self) -> int:
-        return len(self._reachable())
-
-
 class MemoryDriver(
     ShareDriver,
     SupportsSnapshots,
@@ -106,6 +54,7 @@ class MemoryDriver(
     SupportsExtend,
     SupportsShrink,
     SupportsAccessRules,
+    Adoption,
 ):
     """Shares in memory."""
 
@@ -119,7 +68,17 @@ class MemoryDriver(
     @staticmethod
     def reset() -> None:
         """Forget everything that any backend stores."""
-        _STORAGE.clear()
+        STORAGE.clear()
+
+    def plant(self, name: str, size: int, files: Mapping[str, bytes], **snapshots: Mapping[str, bytes]) -> None:
+        """Put a volume there that nobody of ours has made, with snapshots by name, oldest first."""
+        kept = {f"{name}@{word}": Kept(size, dict(content)) for word, content in snapshots.items()}
+        self._volumes()[name] = Volume(size, dict(files), snapshots=kept)
+
+    def plant_snapshot(self, share: Replica, name: str, size: int | None = None) -> None:
+        """Take a snapshot of a share behind our back."""
+        held = self._share(share)
+        held.snapshots[name] = Kept(size or held.size, dict(held.files))
 
     def files(self, share: Replica) -> Files:
         """Reach a share's content, to read and write it.
@@ -135,11 +94,18 @@ class MemoryDriver(
         Raises:
             KeyError: there is no such snapshot.
         """
-        return MappingProxyType(dict(self._share(snapshot.replica).snapshots[snapshot.snapshot_id].files))
+        if (kept := self._share(snapshot.replica).ours(snapshot.snapshot_id)) is None:
+            raise KeyError(snapshot.snapshot_id)
+        return MappingProxyType(dict(kept.files))
 
     def exported_to(self, share: Replica) -> tuple[AccessRule, ...]:
         """Name the rules by which the share is exported now."""
         return self._share(share).exported_to
+
+    def snapshot_exported_to(self, snapshot: SnapshotInstance) -> tuple[AccessRule, ...] | None:
+        """Name the rules by which the snapshot is exported now; None while it is offline, or not there."""
+        kept = self._share(snapshot.replica).ours(snapshot.snapshot_id)
+        return kept.exported_to if kept and kept.online else None
 
     # --- pools and shares
 
@@ -147,24 +113,25 @@ class MemoryDriver(
         """Answer the one pool."""
         return [Pool(name="memory", total_bytes=self.options.capacity_gb * GIB, free_bytes=self._free() * GIB)]
 
-    def _shares(self) -> dict[str, _Share]:
-        return _STORAGE.setdefault(self.backend, {})
-
     def _free(self) -> int:
-        taken = sum(share.size for share in list(self._shares().values()))
+        taken = sum(share.size for share in list(self._volumes().values()))
         return int(self.options.capacity_gb) - taken
 
     def _need(self, size: int) -> None:
         if size > self._free():
-            raise Blocked(_blocker("no_space", f"{size} GiB are needed, {self._free()} are free", "free some"))
+            raise refusal("no_space", f"{size} GiB are needed, {self._free()} are free", "free some")
 
-    def _share(self, share: Replica, *, at_rest: bool = False) -> _Share:
-        held = self._shares().get(share.id)
+    def _held(self, share: Replica) -> Volume | None:
+        held = self._volumes().get(share.id)
+        return held if held and held.replica_mark == share.id else None
+
+    def _share(self, share: Replica, *, at_rest: bool = False) -> Volume:
+        held = self._held(share)
         if held is None:
-            raise Blocked(_blocker("share_missing", f"there is no share {share.id}", "delete it"))
+            raise refusal("share_missing", f"there is no share {share.id}", "delete it")
         if at_rest and share.backend_id not in (None, held.identity):
             what = f"share {share.id} is {held.identity}, on record is {share.backend_id}"
-            raise Blocked(_blocker("share_identity", what, "recover it"))
+            raise refusal("share_identity", what, "recover it")
         return held
 
     def create_share(self, share: Replica) -> Stored:
@@ -185,10 +152,10 @@ class MemoryDriver(
         return self._create(share, self.snapshot_files(snapshot))
 
     def _create(self, share: Replica, files: Mapping[str, bytes]) -> Stored:
-        if share.id not in self._shares():
+        if self._held(share) is None:
             self._need(share.size)
             with step("make the share"):
-                self._shares()[share.id] = _Share(share.size, dict(files))
+                self._volumes()[share.id] = Volume(share.size, dict(files), share.share_id, share.id)
         return _stored(self._share(share))
 
     def delete_share(self, share: Replica) -> None:
@@ -197,13 +164,13 @@ class MemoryDriver(
         Raises:
             Blocked: it has snapshots.
         """
-        if (held := self._shares().get(share.id)) is None:
+        if (held := self._held(share)) is None:
             return
         _refuse([_blocker("has_snapshot", f"{name} is a snapshot of it", "delete it first") for name in held.snapshots])
         with step("take the share offline"):
             held.online = False
         with step("remove the share"):
-            del self._shares()[share.id]
+            del self._volumes()[share.id]
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Bring it online, export it by its rules, and drop what the last revert discarded.
@@ -223,13 +190,7 @@ class MemoryDriver(
 
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by those rules that are IP addresses or networks."""
-        held = self._share(share)
-        refused = {rule.id: why for rule in share.rules if (why := _why_not(rule))}
-        rules = tuple(rule for rule in share.rules if rule.id not in refused)
-        if rules != held.exported_to:
-            with step("export"):
-                held.exported_to = rules
-        return refused
+        return _export(self._share(share), share.rules)
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
         """Grow it.
@@ -250,10 +211,10 @@ class MemoryDriver(
         held = self._share(share, at_rest=True)
         used = sum(map(len, held.files.values()))
         if used > new_size * GIB:
-            raise Blocked(_blocker("does_not_fit", f"{used} bytes are in use", "remove data, or keep the size"))
+            raise refusal("does_not_fit", f"{used} bytes are in use", "remove data, or keep the size")
         return self._resize(held, new_size)
 
-    def _resize(self, held: _Share, size: int) -> Stored:
+    def _resize(self, held: Volume, size: int) -> Stored:
         if held.size != size:
             with step("resize"):
                 held.size = size
@@ -268,29 +229,41 @@ class MemoryDriver(
             Blocked: the share is not there, or another one than is on record.
         """
         held = self._share(snapshot.replica, at_rest=True)
-        if snapshot.snapshot_id not in held.snapshots:
+        if held.ours(snapshot.snapshot_id) is None:
             with step("take the snapshot"):
-                held.snapshots[snapshot.snapshot_id] = _Snapshot(snapshot.size, dict(held.files))
+                kept = Kept(snapshot.size, dict(held.files), snapshot.snapshot_id, snapshot.created_at)
+                held.snapshots[snapshot.snapshot_id] = kept
         return _stored(held.snapshots[snapshot.snapshot_id])
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove it."""
-        held = self._shares().get(snapshot.replica.id)
-        if held is not None and snapshot.snapshot_id in held.snapshots:
+        """Take it offline and remove it."""
+        held = self._held(snapshot.replica)
+        if held is not None and (name := held.named(snapshot.snapshot_id)):
+            _snapshot_offline(held.snapshots[name])
             with step("remove the snapshot"):
-                del held.snapshots[snapshot.snapshot_id]
+                del held.snapshots[name]
 
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
-        """Say where it is; nothing has to be mounted here.
+        """Mount and export it by its rules, leaving out those that are no addresses.
 
         Raises:
             Blocked: it is missing or another one than is on record.
         """
         _refuse(self._snapshot_blockers(snapshot))
+        kept = self._kept(snapshot)
+        if not kept.online:
+            with step("bring the snapshot online"):
+                kept.online = True
+        _export(kept, snapshot.rules)
         return [ExportLocation(path=f"memory:/{self.backend}/{snapshot.replica.id}@{snapshot.snapshot_id}")]
 
+    def _kept(self, snapshot: SnapshotInstance) -> Kept:
+        kept = self._share(snapshot.replica).ours(snapshot.snapshot_id)
+        assert kept is not None
+        return kept
+
     def _snapshot_blockers(self, snapshot: SnapshotInstance) -> list[Blocker]:
-        held = self._share(snapshot.replica).snapshots.get(snapshot.snapshot_id)
+        held = self._share(snapshot.replica).ours(snapshot.snapshot_id)
         name = f"snapshot {snapshot.snapshot_id}"
         if held is None:
             return [_blocker("snapshot_missing", f"there is no {name}", "delete it")]
@@ -317,8 +290,8 @@ class MemoryDriver(
 
     def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
         """Tell by the identities: the merge changes the share's, the last step the snapshot's."""
-        held = self._shares().get(snapshot.replica.id)
-        target = held and held.snapshots.get(snapshot.snapshot_id)
+        held = self._held(snapshot.replica)
+        target = held and held.ours(snapshot.snapshot_id)
         if held is None or target is None:
             return RevertState.UNKNOWN
         if held.identity == snapshot.replica.backend_id:
@@ -337,41 +310,61 @@ class MemoryDriver(
         if state in (RevertState.UNCHANGED, RevertState.UNKNOWN):
             self.check_revert(snapshot)
         held = self._share(snapshot.replica)
-        target = held.snapshots[snapshot.snapshot_id]
+        target = self._kept(snapshot)
         if state is RevertState.UNCHANGED:
             _take_offline(held)
-            _merge(held, target)
+            merge(held, target)
         if state is not RevertState.REVERTED:
             _finish(held, target)
         return Reverted(share=_stored(held), snapshot=_stored(target))
 
 
-def _take_offline(held: _Share) -> None:
+def _export(held: Volume | Kept, rules: Sequence[AccessRule]) -> dict[str, str]:
+    refused = {rule.id: why for rule in rules if (why := _why_not(rule))}
+    fitting = tuple(rule for rule in rules if rule.id not in refused)
+    if [(r.access_to, r.access_level) for r in fitting] != [(r.access_to, r.access_level) for r in held.exported_to]:
+        with step("export"):
+            held.exported_to = fitting
+    return refused
+
+
+def _snapshot_offline(kept: Kept) -> None:
+    if kept.online:
+        with step("take the snapshot offline"):
+            kept.online, kept.exported_to = False, ()
+
+
+def _take_offline(held: Volume) -> None:
     with step("unexport") as progress:
         held.exported_to = ()
         progress(20)
+    for kept in held.snapshots.values():
+        _snapshot_offline(kept)
     with step("take the share offline") as progress:
         held.online = False
         progress(40)
 
 
-def _merge(held: _Share, target: _Snapshot) -> None:
+def merge(held: Volume, target: Kept) -> None:
+    """Put the snapshot's content into the share: from here a revert is half way."""
     with step("merge the snapshot") as progress:
+        held.halfway = True
         held.aside, held.files = held.files, dict(target.files)
         held.merged_from, held.identity = target.identity, new_id()
         progress(60)
 
 
-def _finish(held: _Share, target: _Snapshot) -> None:
+def _finish(held: Volume, target: Kept) -> None:
     with step("bring the size back") as progress:
         held.size = target.size
         progress(80)
     with step("take the snapshot anew") as progress:
         target.identity = new_id()
+        held.halfway = False
         progress(100)
 
 
-def _stored(held: _Share | _Snapshot) -> Stored:
+def _stored(held: Volume | Kept) -> Stored:
     return Stored(backend_id=held.identity, size=held.size)
 
 
