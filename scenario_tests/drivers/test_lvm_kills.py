@@ -1,12 +1,13 @@
-"""A thick LVM revert killed at every step: what it says is true, and a repeated call finishes it."""
+"""An LVM revert killed at every step: what it says is true, and a repeated call finishes it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from lvm_bench import GROUP, Bench, disturb, fill, killed, manifest
+from lvm_bench import GROUP, Bench, bench, disturb, fill, killed, manifest
 
 from revertkit.drivers.lvm import lvm2
 from revertkit.errors import Blocked
@@ -22,6 +23,14 @@ def true_to(bench: Bench, snapshot: SnapshotInstance, moment: str) -> RevertStat
         with pytest.raises(Blocked, match="half way"):
             bench.online()
     return state
+
+
+@pytest.fixture(params=["thick-ext4", "thin-xfs"])
+def small(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A share of either kind, whose snapshots have room for a fifth of it."""
+    made = bench(request.param, percent=20)
+    yield made
+    made.clear()
 
 
 @pytest.mark.timeout(1500)
@@ -61,7 +70,8 @@ def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
         if true_to(small, snapshot, moment) is RevertState.UNCHANGED:
             small.online()
             assert manifest(small.top) == changed
-            assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-")]
+            ours = [v for v in lvm2.volumes(GROUP) if v.tag("share") == small.share.id]
+            assert not [v for v in ours if v.name.startswith(("room-", "new-", "old-"))]
             continue
         snapshot = small.revert(snapshot)
         assert manifest(small.top) == wanted
