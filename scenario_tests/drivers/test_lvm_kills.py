@@ -38,7 +38,7 @@ def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     """Each call is killed one step further than the one before, and takes up what that one left."""
     fill(small.top, "A")
     wanted = manifest(small.top)
-    older, snapshot = small.snap(), small.snap()
+    _, snapshot = small.snap(), small.snap()
     disturb(small.top)
     spared: set[str] = set()
     states = []
@@ -52,7 +52,7 @@ def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     assert set(states) == {RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED}
     snapshot = small.revert(snapshot)
     assert manifest(small.top) == wanted
-    assert small.content(snapshot) == wanted == small.content(older)
+    assert small.content(snapshot) == wanted == small.content(small.snapshots[0])
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
     """Killed at each moment of a whole revert: untouched and back online, or finished by one more call."""
     fill(small.top, "A")
     wanted = manifest(small.top)
-    older, snapshot = small.snap(), small.snap()
+    _, snapshot = small.snap(), small.snap()
     spared: set[str] = set()
     disturb(small.top)
     changed = manifest(small.top)
@@ -77,4 +77,4 @@ def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
         assert manifest(small.top) == wanted
         disturb(small.top)
         changed = manifest(small.top)
-    assert small.content(snapshot) == wanted == small.content(older)
+    assert small.content(snapshot) == wanted == small.content(small.snapshots[0])
