@@ -8,21 +8,29 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lvm_bench import Bench, bench
+from lvm_bench import KINDS, Bench, bench
 from zfs_bench import Backend, backend_of_its_own
 
 
-@pytest.fixture
-def roomy() -> Iterator[Bench]:
-    """A share whose snapshots have room for every change."""
-    made = bench()
+@pytest.fixture(params=KINDS)
+def each(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A share of each kind of backend."""
+    made = bench(request.param, percent=20)
+    yield made
+    made.clear()
+
+
+@pytest.fixture(params=["thin-ext4", "thin-xfs"])
+def thin(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A share in a thin pool."""
+    made = bench(request.param)
     yield made
     made.clear()
 
 
 @pytest.fixture
 def small() -> Iterator[Bench]:
-    """A share whose snapshots have room for a fifth of it, so that several fit."""
+    """A thick ext4 share whose snapshots have room for a fifth of it, so that several fit."""
     made = bench(percent=20)
     yield made
     made.clear()

@@ -23,7 +23,15 @@ from revertkit.models import AccessRule, Replica, Reverted, SnapshotInstance, St
 from revertkit.system.run import StepEvent, watching
 
 GROUP = os.environ.get("REVERTKIT_TEST_VG", "vg0")
+POOL = os.environ.get("REVERTKIT_TEST_THIN_POOL", "pool0")
 ROOT = Path("/srv/revertkit-drivers")
+KINDS: dict[str, dict[str, str]] = {
+    "thick-ext4": {},
+    "thick-xfs": {"filesystem": "xfs"},
+    "thin-ext4": {"thin_pool": POOL},
+    "thin-xfs": {"thin_pool": POOL, "filesystem": "xfs"},
+}
+"""What each kind of backend adds to the settings that all have."""
 
 
 def sh(*argv: str | Path, timeout: float = 120) -> str:
@@ -138,6 +146,19 @@ class Bench:
     def device_bytes(self) -> int:
         return self.volume().size
 
+    def room(self) -> int:
+        """How many bytes a user could have in it."""
+        seen = os.statvfs(self.top)
+        return seen.f_blocks * seen.f_frsize
+
+    @property
+    def thin(self) -> bool:
+        return self.driver.options.thin_pool is not None
+
+    def record_size(self, stored: Stored) -> None:
+        self.share = self.share.model_copy(update={"size": stored.size, "backend_id": stored.backend_id})
+        self.snapshots = [s.model_copy(update={"replica": self.share}) for s in self.snapshots]
+
     def clear(self) -> None:
         """Take everything of this share away, whatever state it is in; only what carries its tag."""
         subprocess.run(
@@ -159,12 +180,17 @@ def recorded(snapshot: SnapshotInstance, stored: Stored) -> SnapshotInstance:
     return snapshot.model_copy(update={"backend_id": stored.backend_id, "size": stored.size})
 
 
-def bench(percent: int = 100, size: int = 1, **options: object) -> Bench:
-    """Make a driver and a share, exported to this host, mounted."""
+def driver_of(kind: str, percent: int = 100, **options: object) -> LvmDriver:
+    """Make a driver for one kind of backend."""
     settings = {"volume_group": GROUP, "mount_root": ROOT, "export_address": "127.0.0.1", "snapshot_percent": percent}
-    driver = LvmDriver("test", LvmDriver.Options.model_validate(settings | options))
+    return LvmDriver("test", LvmDriver.Options.model_validate(settings | KINDS[kind] | options))
+
+
+def bench(kind: str = "thick-ext4", percent: int = 100, size: int = 1, **options: object) -> Bench:
+    """Make a driver and a share, exported to this host, mounted."""
+    driver = driver_of(kind, percent, **options)
     rules = (AccessRule(id=new_id(), access_to="127.0.0.1"),)
-    share = Replica(id=new_id(), share_id=new_id(), host="test", pool=GROUP, size=size, rules=rules)
+    share = Replica(id=new_id(), share_id=new_id(), host="test", pool=driver.kind.pool_name, size=size, rules=rules)
     made = driver.create_share(share)
     result = Bench(driver, share.model_copy(update={"backend_id": made.backend_id}))
     result.online()

@@ -1,12 +1,13 @@
-"""A thick LVM revert killed at every step: what it says is true, and a repeated call finishes it."""
+"""An LVM revert killed at every step: what it says is true, and a repeated call finishes it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from lvm_bench import GROUP, Bench, disturb, fill, killed, manifest
+from lvm_bench import GROUP, Bench, bench, disturb, fill, killed, manifest
 
 from revertkit.drivers.lvm import lvm2
 from revertkit.errors import Blocked
@@ -24,12 +25,20 @@ def true_to(bench: Bench, snapshot: SnapshotInstance, moment: str) -> RevertStat
     return state
 
 
+@pytest.fixture(params=["thick-ext4", "thin-xfs"])
+def small(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A share of either kind, whose snapshots have room for a fifth of it."""
+    made = bench(request.param, percent=20)
+    yield made
+    made.clear()
+
+
 @pytest.mark.timeout(1500)
 def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     """Each call is killed one step further than the one before, and takes up what that one left."""
     fill(small.top, "A")
     wanted = manifest(small.top)
-    older, snapshot = small.snap(), small.snap()
+    _, snapshot = small.snap(), small.snap()
     disturb(small.top)
     spared: set[str] = set()
     states = []
@@ -43,7 +52,7 @@ def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     assert set(states) == {RevertState.UNCHANGED, RevertState.HALFWAY, RevertState.REVERTED}
     snapshot = small.revert(snapshot)
     assert manifest(small.top) == wanted
-    assert small.content(snapshot) == wanted == small.content(older)
+    assert small.content(snapshot) == wanted == small.content(small.snapshots[0])
 
 
 @pytest.mark.slow
@@ -52,7 +61,7 @@ def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
     """Killed at each moment of a whole revert: untouched and back online, or finished by one more call."""
     fill(small.top, "A")
     wanted = manifest(small.top)
-    older, snapshot = small.snap(), small.snap()
+    _, snapshot = small.snap(), small.snap()
     spared: set[str] = set()
     disturb(small.top)
     changed = manifest(small.top)
@@ -61,10 +70,11 @@ def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
         if true_to(small, snapshot, moment) is RevertState.UNCHANGED:
             small.online()
             assert manifest(small.top) == changed
-            assert not [v for v in lvm2.volumes(GROUP) if v.name.startswith("room-")]
+            ours = [v for v in lvm2.volumes(GROUP) if v.tag("share") == small.share.id]
+            assert not [v for v in ours if v.name.startswith(("room-", "new-", "old-"))]
             continue
         snapshot = small.revert(snapshot)
         assert manifest(small.top) == wanted
         disturb(small.top)
         changed = manifest(small.top)
-    assert small.content(snapshot) == wanted == small.content(older)
+    assert small.content(snapshot) == wanted == small.content(small.snapshots[0])

@@ -1,4 +1,4 @@
-"""LVM: real reports read right, errors recognised, and what one look says of a revert."""
+"""LVM, thick: real reports read right, errors recognised, and what one look says of a revert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from revertkit.capabilities import Capability, discover
-from revertkit.drivers.lvm import LvmDriver, family, lvm2, rows
+from revertkit.drivers.lvm import LvmDriver, family, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
@@ -24,20 +24,28 @@ REPORT = """
               "lv": [
                   {"lv_name":"room-a", "lv_uuid":"eaVRgS-McpG-NHPQ-iCl5-SWlq-Q07A-zw6vcY", "lv_size":"222298112",
                    "lv_tags":"revertkit.share=cap,revertkit.snapshot=a,revertkit.was=foo", "lv_time":"1795350642",
+                   "lv_layout":"linear", "pool_lv":"",
+                   "lv_check_needed":"-1", "lv_health_status":"", "data_percent":"", "metadata_percent":"",
                    "lv_attr":"-wi-------", "origin":"", "lv_active":"0", "lv_device_open":"-1", "lv_merging":"0",
                    "lv_merge_failed":"-1", "lv_snapshot_invalid":"-1", "snap_percent":"", "vg_name":"vg0",
                    "vg_free":"2768240640"},
                   {"lv_name":"share-cap", "lv_uuid":"fWZ7uO-VVpy-w6bV-6jea-ese8-U1Hq-WXU8Jo", "lv_size":"1073741824",
-                   "lv_tags":"revertkit.share=cap", "lv_time":"1795350427", "lv_attr":"Owi---s---", "origin":"",
+                   "lv_tags":"revertkit.share=cap", "lv_time":"1795350427", "lv_layout":"linear", "pool_lv":"",
+                   "lv_check_needed":"-1", "lv_health_status":"", "data_percent":"", "metadata_percent":"",
+                   "lv_attr":"Owi---s---", "origin":"",
                    "lv_active":"0", "lv_device_open":"-1", "lv_merging":"1", "lv_merge_failed":"-1",
                    "lv_snapshot_invalid":"-1", "snap_percent":"", "vg_name":"vg0", "vg_free":"2768240640"},
                   {"lv_name":"[snap-a]", "lv_uuid":"iTdgIn-oI5Q-VuLN-T1g0-xWnj-F9n6-Tt2hqN", "lv_size":"226492416",
                    "lv_tags":"revertkit.share=cap,revertkit.snapshot=a", "lv_time":"1795350445",
+                   "lv_layout":"linear", "pool_lv":"",
+                   "lv_check_needed":"-1", "lv_health_status":"", "data_percent":"", "metadata_percent":"",
                    "lv_attr":"Sri---s---", "origin":"share-cap", "lv_active":"0", "lv_device_open":"-1",
                    "lv_merging":"1", "lv_merge_failed":"-1", "lv_snapshot_invalid":"-1", "snap_percent":"",
                    "vg_name":"vg0", "vg_free":"2768240640"},
                   {"lv_name":"stranger", "lv_uuid":"kVbL79-FbBv-ca3I-pT9u-6CQ1-8C0c-UNiSwB", "lv_size":"67108864",
-                   "lv_tags":"", "lv_time":"1795350606", "lv_attr":"swi-I-s---", "origin":"share-cap",
+                   "lv_tags":"", "lv_time":"1795350606", "lv_layout":"linear", "pool_lv":"",
+                   "lv_check_needed":"-1", "lv_health_status":"", "data_percent":"", "metadata_percent":"",
+                   "lv_attr":"swi-I-s---", "origin":"share-cap",
                    "lv_active":"1", "lv_device_open":"0", "lv_merging":"0", "lv_merge_failed":"0",
                    "lv_snapshot_invalid":"1", "snap_percent":"100.00", "vg_name":"vg0", "vg_free":"2923429888"}
               ]
@@ -187,6 +195,7 @@ def test_a_real_report_of_a_merge_is_half_way() -> None:
     ("said", "kind"),
     [
         ('Volume group "vg0" has insufficient free space (713 extents): 25600 required.', lvm2.NoSpace),
+        ("Cannot create new thin volume, free space in thin pool vg0/pool0 reached threshold.", lvm2.NoSpace),
         ("Logical volume vg0/share-cap contains a filesystem in use.", lvm2.InUse),
         ("Logical volume vg0/share-cap in use.", lvm2.InUse),
         ('Logical Volume "share-cap" already exists in volume group "vg0"', lvm2.Exists),
@@ -219,14 +228,14 @@ def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (tmp_path / below / "holders" / above).touch()
         (tmp_path / above / "slaves" / below).touch()
     (tmp_path / "dm-9").mkdir()  # going away while we look
-    monkeypatch.setattr(lvm2, "SYSFS", tmp_path)
-    assert lvm2.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
-    assert lvm2.suspended("vg0", "share-r3") == []
+    monkeypatch.setattr(kernel, "SYSFS", tmp_path)
+    assert kernel.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
+    assert kernel.suspended("vg0", "share-r3") == []
 
 
 def test_what_the_driver_is_found_to_support() -> None:
-    missing = {Capability.REPLICATION, Capability.REPLICATED_REVERT, Capability.SHRINK, Capability.MANAGE}
-    assert discover(LvmDriver) == set(Capability) - missing - {Capability.MANAGE_SNAPSHOTS}
+    missing = {Capability.REPLICATION, Capability.REPLICATED_REVERT}
+    assert discover(LvmDriver) == set(Capability) - missing
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from pydantic import ConfigDict, Field, field_validator
+from typing import Any, ClassVar
 
 from revertkit import driver as contract
-from revertkit.drivers.lvm import family, filesystems, lvm2, rows
-from revertkit.drivers.lvm.family import Family
+from revertkit.drivers.lvm import adopt, family, filesystems, kernel, lvm2, resize, rows
+from revertkit.drivers.lvm.kind import Kind, blocking
 from revertkit.drivers.lvm.online import Front
+from revertkit.drivers.lvm.options import LvmOptions, backend_lacks, host_lacks
 from revertkit.drivers.lvm.rows import Volume
-from revertkit.drivers.lvm.thick import Thick, blocking
+from revertkit.drivers.lvm.thick import Thick
+from revertkit.drivers.lvm.thin import Thin
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
     GIB,
     Blocker,
     ExportLocation,
+    FoundShare,
     Lack,
     Pool,
     Replica,
@@ -31,9 +28,6 @@ from revertkit.models import (
     Stored,
 )
 from revertkit.system import nfs
-from revertkit.system.run import tool
-
-PACKAGES = {"lvs": "lvm2", "dmsetup": "dmsetup", "mkfs.ext4": "e2fsprogs", "e2image": "e2fsprogs", "mount": "mount"}
 
 
 class LvmDriver(
@@ -43,35 +37,17 @@ class LvmDriver(
     contract.SupportsRevert,
     contract.SupportsMountableSnapshots,
     contract.SupportsExtend,
+    contract.SupportsShrink,
     contract.SupportsAccessRules,
+    contract.SupportsManage,
+    contract.SupportsManageSnapshots,
 ):
-    """Thick LVM: an ext4 file system per share, classic snapshots, in-place reverts that keep every snapshot."""
+    """A volume with an ext4 or XFS per share, thick or in a thin pool; in-place reverts that keep every snapshot."""
 
     api_version: ClassVar[int] = 1
 
-    class Options(contract.ShareDriver.Options):
+    class Options(LvmOptions):
         """Settings of an LVM backend."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        volume_group: str = Field(
-            pattern=r"^[A-Za-z0-9_.+][A-Za-z0-9_.+-]*$", description="the volume group; it exists already"
-        )
-        mount_root: Path = Field(description="the directory below which shares are mounted")
-        export_address: IPv4Address | IPv6Address | None = Field(
-            None, description="the address that NFS clients use; without it shares are mounted on this host only"
-        )
-        snapshot_percent: int = Field(
-            100, ge=1, le=100, description="room for a snapshot's changes, in percent of its share"
-        )
-        filesystem: Literal["ext4"] = Field("ext4", description="the file system of new shares")
-
-        @field_validator("mount_root")
-        @classmethod
-        def _absolute(cls, path: Path) -> Path:
-            if not path.is_absolute():
-                raise ValueError("it is not absolute")
-            return path
 
     def __init__(self, backend: str, options: Any) -> None:
         """Keep the settings; nothing is looked at yet."""
@@ -79,115 +55,93 @@ class LvmDriver(
         address = options.export_address
         self.group: str = options.volume_group
         self.front = Front(options.mount_root, str(address) if address else None)
-        self.kind = Thick(self.group, options.snapshot_percent, self.front, self.ensure_share)
+        common = (self.group, self.front, self.ensure_share)
+        self.kind: Kind[Any] = (
+            Thin(*common, options.thin_pool, options.thin_limit_percent, options.max_over_subscription_ratio)
+            if options.thin_pool
+            else Thick(*common, options.snapshot_percent)
+        )
 
     @classmethod
     def probe(cls) -> list[Lack]:
         """Look for LVM's tools, the kernel's device-mapper, root, and an NFS server's exportfs."""
-        found = [
-            Lack(why=f"{name} is not installed", mend=f"install the package {package}")
-            for name, package in PACKAGES.items()
-            if tool(name) is None
-        ]
-        if not Path("/sys/class/misc/device-mapper").exists():
-            found.append(Lack(why="the kernel has no device-mapper", mend="modprobe dm_mod, or another kernel"))
-        if os.geteuid() != 0:
-            found.append(Lack(why="LVM needs root", mend="run as root"))
-        if tool("exportfs") is None:
-            mend = "install the package nfs-kernel-server"
-            found.append(Lack(why="exportfs is not installed", mend=mend, capability="access_rules_support"))
-        return found
+        return host_lacks()
 
     def pools(self) -> list[Pool]:
-        """The volume group is the one pool."""
-        total, free = lvm2.capacity(self.group)
-        return [Pool(name=self.group, total_bytes=total, free_bytes=free)]
+        """The volume group, or the thin pool in it, is the one pool."""
+        pool = self.kind.pool()
+        return [pool.model_copy(update={"lacks": (*pool.lacks, *backend_lacks(self.options))})]
 
     # --- shares
 
     def create_share(self, share: Replica) -> Stored:
         """Make a volume and its file system; made anew as long as no identity is on record."""
-        volume = self._volume(share)
+        name = rows.named("share", share.id)
+        self.kind.make(name, share.size * GIB, family.share_tags(share, share.size, self.options.filesystem))
+        _, volume = self.kind.at_rest(share)
         if share.backend_id is None:
-            filesystems.make(volume.path)
+            filesystems.make(volume.path, volume.filesystem)
         return Stored(backend_id=volume.uuid, size=share.size)
 
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
         """Copy the snapshot to a volume of its own, which knows nothing of it afterwards."""
-        source = self.kind.look(snapshot.replica).body(snapshot.snapshot_id)
-        if source is None or source.invalid or source.merging:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be copied: {source}")
-        volume = self._volume(share)
+        source, filesystem = self._readable(snapshot)
+        name, place = rows.named("share", share.id), self.front.share(share)
         if share.backend_id is None:
-            self.front.take_offline(self.front.share(share))
-            filesystems.copy(source.path, volume.path)
+            self.front.take_offline(place)
+            tags = family.share_tags(share, share.size, filesystem)
+            self.kind.copy(source, filesystem, name, share.size * GIB, tags)
+        _, volume = self.kind.at_rest(share)
+        if share.backend_id is None:
+            self._renew(share, volume)
         if share.size > snapshot.size:
-            self.front.mount(self.front.share(share), volume)
-            filesystems.grow(volume.path, share.size)
+            self.front.mount(place, volume, filesystem)
+            filesystems.grow(volume.path, place.directory, filesystem, share.size)
         return Stored(backend_id=volume.uuid, size=share.size)
 
-    def _volume(self, share: Replica) -> Volume:
-        """Make the share's volume, or find it made."""
-        name = rows.named("share", share.id)
-        with blocking(), suppress(lvm2.Exists):
-            lvm2.create(self.group, name, share.size * GIB, [rows.tag("share", share.id)])
-        return self._at_rest(share)[1]
+    def _renew(self, share: Replica, volume: Volume) -> None:
+        """Give a copy its own identity. XFS takes none with a log to replay, as a copy's is: mounting replays it."""
+        if volume.filesystem == "xfs":
+            self.front.mount(self.front.share(share), volume, volume.filesystem)
+            self.front.take_offline(self.front.share(share))
+        filesystems.renew(volume.path, volume.filesystem)
+
+    def _readable(self, snapshot: SnapshotInstance) -> tuple[Volume, str]:
+        """See a snapshot that can be read, and what file system is in it: its share's."""
+        seen = self.kind.look(snapshot.replica)
+        body = seen.body(snapshot.snapshot_id)
+        if body is None or body.invalid or body.merging or seen.origin is None:
+            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be read: {body}")
+        return body, seen.origin.filesystem
 
     def delete_share(self, share: Replica) -> None:
-        """Take it offline and remove its volume. Blocked by any snapshot of it, ours or not."""
+        """Take it offline and remove its volume. Blocked by any snapshot that would go with it, ours or not."""
         seen = self.kind.look(share)
-        mend = "delete it first"
-        if seen.snapshots:
-            raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in seen.snapshots))
+        if pinned := self.kind.pinned(seen):
+            mend = "delete it first"
+            raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in pinned))
         with blocking():
             self.front.take_offline(self.front.share(share))
             lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms)
         self.front.forget(self.front.share(share))
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
-        """Sweep the rooms of reverts that never began, activate, mount, export: one command where all is well."""
-        lvm2.resume_suspended(self.group, rows.named("share", share.id))
-        seen, volume = self._at_rest(share)
-        lvm2.remove(*family.leftovers(seen))
+        """Sweep what is left of reverts, activate, mount, export: one command where all is well."""
+        kernel.resume_suspended(self.group, rows.named("share", share.id))
+        seen, volume = self.kind.at_rest(share)
+        lvm2.remove(*self.kind.leftovers(seen))
         if not volume.active:
             lvm2.activate(volume)
-        return self.front.bring_online(self.front.share(share), volume, share.rules)
-
-    def _at_rest(self, share: Replica) -> tuple[Family, Volume]:
-        """See the share's volumes.
-
-        Raises:
-            Blocked: its volume is not the one on record or not there, or a revert is half way.
-        """
-        seen = self.kind.look(share)
-        found = [*family.identity(seen, share), *family.halfway(seen)]
-        if found or seen.origin is None:
-            raise Blocked(*found)
-        return seen, seen.origin
+        resize.restore(self.kind, share, seen, volume)
+        return self.front.bring_online(self.front.share(share), volume, volume.filesystem, share.rules)
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
-        """Grow the volume (offline while it has snapshots: LVM grows no active one then) and its file system."""
-        seen, volume = self._at_rest(share)
-        if volume.size < new_size * GIB:
-            self._grow(seen, volume, share, new_size)
-        self.front.mount(self.front.share(share), volume)
-        filesystems.grow(volume.path, new_size)
-        return Stored(backend_id=volume.uuid, size=new_size)
+        """Grow the volume (thick with snapshots: offline, as LVM grows no active one then) and its file system."""
+        return resize.extend(self.kind, share, new_size)
 
-    def _grow(self, seen: Family, volume: Volume, share: Replica, new_size: int) -> None:
-        ours = [v for v in seen.snapshots if v.tag("snapshot")]
-        need = round((new_size * GIB - volume.size) * (1 + len(ours) * self.options.snapshot_percent / 100))
-        if need > volume.group_free:
-            what = f"volume group {self.group} has {volume.group_free} bytes free, share and snapshots need {need} more"
-            raise Blocked(Blocker(kind="space", what=what, mend="extend the group or remove something"))
-        if not seen.snapshots:
-            return lvm2.grow(volume, new_size * GIB)
-        with self.kind.offline(seen, share):
-            lvm2.deactivate(volume)
-        lvm2.grow(volume, new_size * GIB)
-        for snapshot in ours:  # or they would overflow when the new room is written
-            lvm2.grow_with_origin(snapshot, self.options.snapshot_percent)
-        return lvm2.activate(volume)
+    def shrink_share(self, share: Replica, new_size: int) -> Stored:
+        """Shrink an ext4 offline, then its volume. Blocked on XFS, by thick snapshots, and where it would not fit."""
+        return resize.shrink(self.kind, share, new_size)
 
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by the rules that can be applied, and say why the others cannot."""
@@ -201,26 +155,53 @@ class LvmDriver(
         return self.kind.create(snapshot)
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove the snapshot; with the last one the share's volume is trimmed to the share's size."""
+        """Remove the snapshot; with the last thick one the share's volume is trimmed to the share's size."""
         self.kind.delete(snapshot)
 
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
         """Mount the snapshot read-only and export it by its own rules."""
-        seen, _ = self._at_rest(snapshot.replica)
-        body = seen.body(snapshot.snapshot_id)
-        place = self.front.snapshot(body) if body else None
-        if body is None or place is None or body.invalid:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be mounted: {body}")
-        return self.front.bring_online(place, body, snapshot.rules)
+        self.kind.at_rest(snapshot.replica)
+        body, filesystem = self._readable(snapshot)
+        place = self.front.snapshot(body)
+        assert place is not None
+        if not body.active:
+            lvm2.activate(body)
+        return self.front.bring_online(place, body, filesystem, snapshot.rules)
 
     def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
-        """Name every blocker; what would be thrown away is what the snapshot has had to keep, tables included."""
+        """Name every blocker, and how much would be thrown away.
+
+        Thick: what the snapshot has had to keep, tables included. Thin: at most what the share's volume has of its
+        pool; what it shares with its snapshots is counted too.
+        """
         return self.kind.check(snapshot)
 
     def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
         """Say how far it has come, as the volumes, their tags and LVM's flags tell."""
-        return family.state(self.kind.look(snapshot.replica), snapshot)
+        return self.kind.state(snapshot)
 
     def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
-        """Merge, and take the snapshot anew into room reserved before; its volume's uuid changes."""
+        """Thick: merge, and take the snapshot anew (its uuid changes). Thin: swap a copy in (the share's changes)."""
         return self.kind.revert(snapshot)
+
+    # --- what somebody else made
+
+    def manage_share(self, share: Replica, existing: str) -> Stored:
+        """Adopt a volume by its name, ``group/name`` or ``/dev/group/name``; it gets our name and tags."""
+        return adopt.share(self.kind, share, existing)
+
+    def unmanage_share(self, share: Replica) -> None:
+        """Take it offline and our tags off it; it keeps the name ``share-…`` and its thick strangers' snapshots."""
+        adopt.let_go_of_share(self.kind, share)
+
+    def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:
+        """Adopt a snapshot of the share by its volume's name, and make it read-only."""
+        return adopt.snapshot(self.kind, snapshot, existing)
+
+    def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Take it offline and our tags off it. A thick one then blocks deleting the share, as any stranger's does."""
+        adopt.let_go_of_snapshot(self.kind, snapshot)
+
+    def inventory(self) -> list[FoundShare]:
+        """List every share at rest with our tags, and its snapshots, from one look."""
+        return adopt.inventory(self.kind, self.kind.pool_name)

@@ -1,6 +1,8 @@
 """What one look at the volume group says of one share: its volumes, how far a revert is, what stands in its way.
 
-Pure: no command runs here. Thick snapshots are merged back by ``lvconvert --merge`` and taken anew.
+Pure: no command runs here. What both kinds share, and the states of thick ones; those of thin ones are lineage.py's.
+
+Thick snapshots are merged back by ``lvconvert --merge`` and taken anew.
 
 A merge consumes its snapshot. So before anything else a *room* is reserved, an inactive volume of the snapshot's size
 which carries the snapshot's tags: it is the intent that outlives the process, and the place where the snapshot is taken
@@ -74,23 +76,38 @@ def state(seen: Family, snapshot: SnapshotInstance) -> RevertState:
     return RevertState.UNCHANGED
 
 
-def tags(snapshot: SnapshotInstance) -> list[str]:
+def share_tags(share: Replica, size: int, filesystem: str) -> list[str]:
+    """What a share's volume says of it: enough to put it on record again."""
+    return [
+        rows.tag("share", share.id),
+        rows.tag("of", share.share_id),
+        rows.tag("size", size),
+        rows.tag("fs", filesystem),
+    ]
+
+
+def tags(snapshot: SnapshotInstance, size: int | None = None) -> list[str]:
     """What a snapshot's volume says of it; `taken` is its place in the order, which a volume made anew keeps."""
     return [
         rows.tag("share", snapshot.replica.id),
         rows.tag("snapshot", snapshot.snapshot_id),
         rows.tag("taken", int(snapshot.created_at.timestamp() * 1_000_000)),
+        rows.tag("size", size or snapshot.size),
     ]
 
 
 def blockers(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
     """Name all that LVM knows to stand in the way of a revert that has not begun."""
-    share = _identity("the share's volume", seen.origin, snapshot.replica.backend_id)
-    body = seen.body(snapshot.snapshot_id)
-    found = [*share, *_identity("the snapshot's volume", body, snapshot.backend_id)]
+    found, body = identities(seen, snapshot), seen.body(snapshot.snapshot_id)
     if body is not None:
-        found += [*_health(body), *_newer(seen, body), *_space(seen, body)]
+        found += [*_health(body), *newer(seen, body), *_space(seen, body)]
     return found + halfway(seen)
+
+
+def identities(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
+    """Say whether the share's volume or the snapshot's is not there, or not the one on record."""
+    body = seen.body(snapshot.snapshot_id)
+    return [*identity(seen, snapshot.replica), *_identity("the snapshot's volume", body, snapshot.backend_id)]
 
 
 def _identity(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
@@ -111,12 +128,12 @@ def _health(body: Volume) -> list[Blocker]:
     return []
 
 
-def _newer(seen: Family, body: Volume) -> list[Blocker]:
-    """A merge writes through newer snapshots and can overflow them; one of the same second may be newer."""
-    newer = [v for v in seen.snapshots if v is not body and not v.merging and not _older(v, body)]
+def newer(seen: Family, body: Volume) -> list[Blocker]:
+    """Name the snapshots that are not older; one of the same second may be newer. A merge could overflow them."""
+    found = [v for v in seen.snapshots if v is not body and not v.merging and not _older(v, body)]
     mend = "delete it, or revert to it instead"
     return [
-        Blocker(kind="newer", what=f"the snapshot {v.path} is not older than {body.path}", mend=mend) for v in newer
+        Blocker(kind="newer", what=f"the snapshot {v.path} is not older than {body.path}", mend=mend) for v in found
     ]
 
 

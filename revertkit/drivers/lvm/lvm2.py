@@ -6,11 +6,9 @@ Nothing here knows of shares; only what a volume's tags say is told apart.
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from revertkit.drivers.lvm.rows import FIELDS, Volume, parse
@@ -20,7 +18,6 @@ from revertkit.system.run import run
 SECONDS = "report/time_format=%s"
 POLL_EACH_SECOND = "activation/polling_interval=1"
 """A merge is looked after every 15 seconds unless told otherwise, and ends only when it is looked after."""
-SYSFS = Path("/sys/class/block")
 
 
 class LvmFailed(CommandFailed):
@@ -30,9 +27,9 @@ class LvmFailed(CommandFailed):
 
 
 class NoSpace(LvmFailed):
-    """The volume group has not enough free extents."""
+    """The volume group has not enough free extents, or a thin pool is past the threshold of lvm.conf."""
 
-    pattern = r"nsufficient (free space|free extents|suitable allocatable extents)"
+    pattern = r"nsufficient (free space|free extents|suitable allocatable extents)|in thin pool \S+ reached threshold"
 
 
 class InUse(LvmFailed):
@@ -83,6 +80,21 @@ def create(group: str, name: str, size: int, tags: Sequence[str]) -> None:
     _lvm(["lvcreate", "-y", "-Wy", "-Zy", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
 
 
+def create_thin(group: str, pool: str, name: str, size: int, tags: Sequence[str]) -> None:
+    """Make an active thin volume of `size` bytes; what was never written reads as zeros, as the pool is told to."""
+    _lvm(["lvcreate", "-y", "-Wy", "-n", name, "-V", f"{size}b", *_tagged(tags), "--thinpool", f"{group}/{pool}"])
+
+
+def thin_snapshot(group: str, origin: str, name: str, tags: Sequence[str]) -> None:
+    """Take a read-only snapshot of a thin volume. It is not active, and no boot makes it so: LVM skips it."""
+    _lvm(["lvcreate", "-y", "-s", "-pr", "-ky", "-n", name, *_tagged(tags), f"{group}/{origin}"])
+
+
+def thin_copy(source: Volume, name: str, tags: Sequence[str]) -> None:
+    """Make a writable volume with the content of `source`, which may be read-only; it is not active yet."""
+    _lvm(["lvcreate", "-y", "-s", "-prw", "-kn", "-an", "-n", name, *_tagged(tags), _full(source)])
+
+
 def reserve(group: str, name: str, size: int, tags: Sequence[str]) -> None:
     """Take room for a volume that is not active and not wiped; `become_snapshot` wipes it."""
     _lvm(["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
@@ -113,8 +125,11 @@ def remove(*found: Volume) -> None:
 
 
 def activate(volume: Volume) -> None:
-    """Activate a volume; on an origin with a merge this begins it, and it goes on when this returns."""
-    _lvm(["lvchange", "-ay", "--config", POLL_EACH_SECOND, _full(volume)])
+    """Activate a volume; on an origin with a merge this begins it, and it goes on when this returns.
+
+    Thin snapshots too, which are passed over without ``-K``.
+    """
+    _lvm(["lvchange", "-ay", "-K", "--config", POLL_EACH_SECOND, _full(volume)])
 
 
 def deactivate(*found: Volume) -> None:
@@ -150,6 +165,13 @@ def write_protect(volume: Volume) -> None:
     _lvm(["lvchange", "-pr", _full(volume)])
 
 
+def mark(volume: Volume, tags: Sequence[str] = (), gone: Sequence[str] = (), *, protect: bool = False) -> None:
+    """Put tags on a volume and take others off, in one change of the metadata; make it read-only with it."""
+    words = [*(word for each in gone for word in ("--deltag", each)), *_tagged(tags), *(["-pr"] if protect else [])]
+    if words:
+        _lvm(["lvchange", *words, _full(volume)])
+
+
 def rename(volume: Volume, name: str) -> None:
     """Give it another name."""
     _lvm(["lvrename", volume.group, volume.name, name])
@@ -174,35 +196,6 @@ def grow_with_origin(snapshot: Volume, percent: int) -> None:
 def trim(volume: Volume, size: int) -> None:
     """Make it `size` bytes small; LVM itself looks that its file system ends before that, and refuses otherwise."""
     _lvm(["lvreduce", "-y", "-L", f"{size}b", "--fs", "checksize", _full(volume)])
-
-
-def resume_suspended(volume_group: str, name: str) -> None:
-    """Resume what a killed LVM tool left suspended of an origin and its snapshots: reads of it would hang for ever.
-
-    Only for an origin that nobody else works on: a device that is suspended for good reason looks the same.
-    """
-    for device in suspended(volume_group, name):
-        run(["dmsetup", "resume", device])
-
-
-def suspended(group: str, name: str) -> list[str]:
-    """Name the suspended devices of an origin and its snapshots, the lower ones first; asks the kernel, no tool."""
-    by_name = {_shown(node, "name"): node for node in SYSFS.glob("dm-*")}
-    top = "-".join(part.replace("-", "--") for part in (group, name))
-    nodes = [by_name[n] for n in (f"{top}-real", top) if n in by_name]
-    tops = [SYSFS / holder.name for node in nodes[:1] for holder in node.glob("holders/dm-*")]
-    below = [SYSFS / slave.name for node in tops for slave in node.glob("slaves/dm-*")]
-    return [_shown(n, "name") for n in dict.fromkeys([*below, *nodes, *tops]) if _shown(n, "suspended") == "1"]
-
-
-def _shown(node: Path, what: str) -> str:
-    """Read what the kernel shows of a device; nothing of one that goes away just now, as others' volumes do."""
-    try:
-        return (node / "dm" / what).read_text().strip()
-    except OSError as gone:
-        if gone.errno in (errno.ENOENT, errno.EINVAL, errno.ENODEV):
-            return ""
-        raise
 
 
 def _full(volume: Volume) -> str:

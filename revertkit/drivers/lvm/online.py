@@ -40,22 +40,24 @@ class Front:
         identity = volume.tag("snapshot")
         return Place(identity, self.root / f"snap-{identity}", read_only=True) if identity else None
 
-    def mount(self, place: Place, volume: Volume) -> None:
-        """Mount `volume`, by its device node and never by a UUID, which its snapshots share.
+    def mount(self, place: Place, volume: Volume, kind: str) -> None:
+        """Mount `volume`, by its device node and never by a UUID, which its snapshots share; `kind` is on it.
 
         Raises:
             BackendError: something else is mounted there.
         """
         seen = mounts.mounted_at(place.directory)
         if seen is None:
-            options = filesystems.SNAPSHOT_OPTIONS if place.read_only else filesystems.MOUNT_OPTIONS
-            mounts.mount(devices.wait_for(volume.path), place.directory, "ext4", options)
+            options = (filesystems.SNAPSHOT_OPTIONS if place.read_only else filesystems.SHARE_OPTIONS)[kind]
+            mounts.mount(devices.wait_for(volume.path), place.directory, kind, options)
         elif seen.major_minor != mounts.block_device(volume.path):
             raise BackendError(f"{seen.source} is mounted at {place.directory}, where {volume.path} belongs")
 
-    def bring_online(self, place: Place, volume: Volume, rules: Sequence[AccessRule]) -> list[ExportLocation]:
+    def bring_online(
+        self, place: Place, volume: Volume, kind: str, rules: Sequence[AccessRule]
+    ) -> list[ExportLocation]:
         """Mount and export; nothing happens where it is so already."""
-        self.mount(place, volume)
+        self.mount(place, volume, kind)
         if self.address is not None:
             nfs.export(
                 place.id, place.directory, [r for r in rules if not nfs.why_not(r, self.address)], place.read_only

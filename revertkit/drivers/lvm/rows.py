@@ -10,14 +10,18 @@ from pathlib import Path
 from revertkit.errors import InvalidInput
 
 FIELDS = (
-    "lv_name,lv_uuid,lv_size,lv_tags,lv_time,lv_attr,origin,lv_active,lv_device_open,lv_merging,lv_merge_failed,"
-    "lv_snapshot_invalid,snap_percent,vg_name,vg_free"
+    "lv_name,lv_uuid,lv_size,lv_tags,lv_time,lv_attr,lv_layout,origin,pool_lv,lv_active,lv_device_open,lv_merging,"
+    "lv_merge_failed,lv_snapshot_invalid,lv_check_needed,lv_health_status,snap_percent,data_percent,metadata_percent,"
+    "vg_name,vg_free"
 )
 
 
 @dataclass(frozen=True)
 class Volume:
-    """One logical volume as one ``lvs`` saw it; sizes in bytes, `taken` in seconds since the epoch."""
+    """One logical volume as one ``lvs`` saw it; sizes in bytes, `taken` in seconds since the epoch.
+
+    `ailment` is what LVM says is wrong with it, in its own words; `pool` the thin pool that it is in.
+    """
 
     group: str
     name: str
@@ -34,6 +38,12 @@ class Volume:
     invalid: bool
     used_percent: float | None
     group_free: int
+    layout: str = "linear"
+    hidden: bool = False
+    pool: str = ""
+    data_percent: float | None = None
+    metadata_percent: float | None = None
+    ailment: str = ""
 
     @property
     def path(self) -> Path:
@@ -44,6 +54,16 @@ class Volume:
         """The value of its tag `revertkit.<key>=`, if it has one."""
         prefix = f"revertkit.{key}="
         return next((t.removeprefix(prefix) for t in sorted(self.tags) if t.startswith(prefix)), None)
+
+    @property
+    def marks(self) -> list[str]:
+        """All of our tags on it."""
+        return sorted(t for t in self.tags if t.startswith("revertkit."))
+
+    @property
+    def filesystem(self) -> str:
+        """What a share's volume was formatted with, whatever the backend's setting says by now."""
+        return self.tag("fs") or "ext4"
 
 
 def tag(key: str, value: str | int) -> str:
@@ -82,6 +102,17 @@ def _volume(row: dict[str, str]) -> Volume:
         merging=row["lv_merging"] == "1",
         merge_failed=row["lv_merge_failed"] == "1",
         invalid=row["lv_snapshot_invalid"] == "1",
-        used_percent=float(row["snap_percent"]) if row["snap_percent"] else None,
+        used_percent=None if row["pool_lv"] else _percent(row["snap_percent"]),  # of a thin one: of what is written
         group_free=int(row["vg_free"]),
+        layout=row["lv_layout"],
+        hidden=row["lv_name"].startswith("["),
+        pool=row["pool_lv"].strip("[]"),
+        data_percent=_percent(row["data_percent"]),
+        metadata_percent=_percent(row["metadata_percent"]),
+        ailment=" ".join(filter(None, [row["lv_health_status"], "check_needed" * (row["lv_check_needed"] == "1")])),
     )
+
+
+def _percent(field: str) -> float | None:
+    """Read a percentage; of what is not active LVM knows none."""
+    return float(field) if field else None

@@ -3,52 +3,120 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from revertkit.drivers.lvm import family, lvm2, rows
+from revertkit.drivers.lvm import family, filesystems, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
-from revertkit.drivers.lvm.online import Front
+from revertkit.drivers.lvm.kind import Kind, blocking, there
+from revertkit.drivers.lvm.pace import Pace
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, Blocked
-from revertkit.models import GIB, Blocker, Replica, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
-from revertkit.system import mounts
+from revertkit.models import (
+    GIB,
+    Blocker,
+    Pool,
+    Replica,
+    Reverted,
+    RevertPreview,
+    RevertState,
+    SnapshotInstance,
+    Stored,
+)
 from revertkit.system.run import step
 
-STALLED_LOOK = 5.0
-"""Seconds without progress of a merge until somebody is set to look after it again."""
 STALLED_END = 300.0
 """Seconds without progress until it is given up; it goes on by itself, and the next call waits for it again."""
+PLAIN = {"linear", "striped", "raid"}
+"""What a thick share's volume may be; LVM takes classic snapshots of none but these and what is built of them."""
 
 
 @dataclass(frozen=True)
-class Thick:
+class Thick(Kind[Family]):
     """The verbs on thick snapshots of one volume group."""
 
-    group: str
     percent: int
-    front: Front
-    ensure_share: Callable[[Replica], object]
 
-    def look(self, share: Replica) -> Family:
-        """See the share's volumes as they are now."""
-        return family.family(lvm2.volumes(self.group), share.id)
+    def family(self, volumes: list[Volume], replica_id: str) -> Family:
+        """Pick one share's volumes out of the group's."""
+        return family.family(volumes, replica_id)
+
+    @property
+    def pool_name(self) -> str:
+        """The volume group's."""
+        return self.group
+
+    def pool(self) -> Pool:
+        """The volume group."""
+        total, free = lvm2.capacity(self.group)
+        return Pool(name=self.pool_name, total_bytes=total, free_bytes=free)
+
+    def make(self, name: str, size: int, tags: list[str]) -> None:
+        """Make an active volume, or find it made."""
+        with blocking(), suppress(lvm2.Exists):
+            lvm2.create(self.group, name, size, tags)
+
+    def copy(self, source: Volume, kind: str, name: str, size: int, tags: list[str]) -> None:
+        """Make a volume and copy the snapshot's blocks to it."""
+        self.make(name, size, tags)
+        made = next(v for v in lvm2.volumes(self.group) if v.name == name)
+        for volume in (source, made):
+            if not volume.active:
+                lvm2.activate(volume)
+        filesystems.copy(source.path, made.path, kind)
+
+    def pinned(self, seen: Family) -> tuple[Volume, ...]:
+        """Every snapshot of the volume, whoever made it: LVM removes them with it."""
+        return seen.snapshots
+
+    def held_with(self, seen: Family) -> tuple[Volume, ...]:
+        """Every snapshot: an open one keeps the origin active, and a merge begun then would stay pending, unnoticed."""
+        return seen.snapshots
+
+    def leftovers(self, seen: Family) -> list[Volume]:
+        """The rooms of reverts that never began."""
+        return family.leftovers(seen)
+
+    def why_not_adopt(self, volume: Volume) -> list[Blocker]:
+        """Thin volumes, parts of others and snapshots can be no thick share."""
+        if not volume.origin and PLAIN & set(volume.layout.split(",")):
+            return []
+        what = f"{volume.path} is no volume of its own that LVM can take thick snapshots of: {volume.layout}"
+        return [Blocker(kind="layout", what=what, mend="name a plain one, or manage it in a backend of its kind")]
+
+    def why_not_shrink(self, seen: Family) -> list[Blocker]:
+        """LVM reduces no volume that has a snapshot."""
+        mend = "delete it first"
+        return [
+            Blocker(kind="snapshot", what=f"LVM reduces no volume with snapshots; it has {v.path}", mend=mend)
+            for v in seen.snapshots
+        ]
+
+    def enlarge(self, seen: Family, volume: Volume, share: Replica, size: int) -> None:
+        """Grow the volume and, with it, its snapshots' room; offline, for LVM grows no active one with snapshots."""
+        ours = [v for v in seen.snapshots if v.tag("snapshot")]
+        need = round((size - volume.size) * (1 + len(ours) * self.percent / 100))
+        if need > volume.group_free:
+            what = f"volume group {self.group} has {volume.group_free} bytes free, share and snapshots need {need} more"
+            raise Blocked(Blocker(kind="space", what=what, mend="extend the group or remove something"))
+        if not seen.snapshots:
+            return lvm2.grow(volume, size)
+        with self.offline(seen, share):
+            lvm2.deactivate(volume)
+        lvm2.grow(volume, size)
+        for snapshot in ours:  # or they would overflow when the new room is written
+            lvm2.grow_with_origin(snapshot, self.percent)
+        return lvm2.activate(volume)
+
+    # --- snapshots
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
         """Take a read-only snapshot, or find it taken."""
         origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
         with blocking(), suppress(lvm2.Exists):
             lvm2.snapshot(self.group, origin, name, self.percent, family.tags(snapshot))
-        return Stored(backend_id=self._seen(snapshot).uuid, size=snapshot.size)
-
-    def _seen(self, snapshot: SnapshotInstance) -> Volume:
-        seen = self.look(snapshot.replica)
-        body = seen.body(snapshot.snapshot_id)
-        if body is None or body.merging or body.invalid or not body.read_only:
-            name = rows.named("snap", snapshot.snapshot_id)
-            raise BackendError(f"the snapshot {name} is not there as it should be: {body}")
-        return body
+        return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
     def delete(self, snapshot: SnapshotInstance) -> None:
         """Remove the snapshot, and trim its share's volume where this was what kept it large."""
@@ -79,20 +147,19 @@ class Thick:
         return self._allowed(seen, snapshot)
 
     def _allowed(self, seen: Family, snapshot: SnapshotInstance) -> RevertPreview:
-        found = [*family.blockers(seen, snapshot), *self._users(seen, snapshot.replica)]
+        found = [*family.blockers(seen, snapshot), *self.users(seen, snapshot.replica)]
         body = seen.body(snapshot.snapshot_id)
         if found or body is None:
             raise Blocked(*found)
         return RevertPreview(discards_bytes=round(body.size * (body.used_percent or 0) / 100))
 
-    def _users(self, seen: Family, share: Replica) -> list[Blocker]:
-        """Whoever has the share or any snapshot of it open: a merge begun then would stay pending, unnoticed."""
-        found = self.front.users(seen.origin, self.front.share(share)) if seen.origin else []
-        return [*found, *(b for v in seen.snapshots for b in self.front.users(v, self.front.snapshot(v)))]
+    def state(self, snapshot: SnapshotInstance) -> RevertState:
+        """Say how far a revert has come."""
+        return family.state(self.look(snapshot.replica), snapshot)
 
     def revert(self, snapshot: SnapshotInstance) -> Reverted:
         """Merge the snapshot into its share, take it anew, and leave the share offline; or finish doing so."""
-        lvm2.resume_suspended(self.group, rows.named("share", snapshot.replica.id))
+        kernel.resume_suspended(self.group, rows.named("share", snapshot.replica.id))
         seen = self.look(snapshot.replica)
         before = family.state(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
@@ -115,42 +182,30 @@ class Thick:
         with self.offline(seen, snapshot.replica):
             seen = self.look(snapshot.replica)
             self._allowed(seen, snapshot)
-            body, origin = _there(seen.body(snapshot.snapshot_id)), _there(seen.origin)
+            body, origin = there(seen.body(snapshot.snapshot_id)), there(seen.origin)
             lvm2.deactivate(origin)
         lvm2.merge(body)
         return replace(seen, origin=replace(origin, active=False))
 
     def _reserve(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Take the room: the intent, and the place of the snapshot made anew, in one change of LVM's metadata."""
-        body = _there(seen.body(snapshot.snapshot_id))
+        body = there(seen.body(snapshot.snapshot_id))
         if seen.room(snapshot.snapshot_id) is not None:
             return
         marks = [*family.tags(snapshot), rows.tag("was", body.uuid)]
         with blocking():
             lvm2.reserve(self.group, rows.named("room", snapshot.snapshot_id), body.size, marks)
 
-    @contextmanager
-    def offline(self, seen: Family, share: Replica) -> Iterator[None]:
-        """Take the share and every snapshot of ours offline; a refusal in here brings it back as it was."""
-        try:
-            with blocking():
-                for place in (self.front.share(share), *map(self.front.snapshot, seen.snapshots)):
-                    self.front.take_offline(place)
-                yield
-        except Blocked:
-            self.ensure_share(share)
-            raise
-
     def _merged(self, seen: Family, snapshot: SnapshotInstance) -> Family:
         """Let the merge run to its end: that is when the snapshot's volume is gone, whatever any tool answered."""
-        origin = _there(seen.origin)
+        origin = there(seen.origin)
         if not origin.active:
             lvm2.activate(origin)
         with step(f"merge {rows.named('snap', snapshot.snapshot_id)}") as progress:
             return self._waited(snapshot, origin, progress)
 
     def _waited(self, snapshot: SnapshotInstance, origin: Volume, progress: Callable[[float], None]) -> Family:
-        pace = _Pace()
+        pace = Pace()
         while (body := (seen := self.look(snapshot.replica)).body(snapshot.snapshot_id)) is not None:
             if not body.merging:
                 raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
@@ -167,9 +222,10 @@ class Thick:
 
         On inactive volumes, where each command only writes metadata: on active ones each suspends the whole family.
         """
-        origin, room = _there(seen.origin), _there(seen.room(snapshot.snapshot_id))
+        origin, room = there(seen.origin), there(seen.room(snapshot.snapshot_id))
         if not room.origin:
             self._trim(seen, snapshot.size, gone=None)
+            self.resized(origin, snapshot.size)
             with blocking():  # who mounted it by hand meanwhile may have written what is no snapshot's
                 lvm2.deactivate(*(v for v in (origin, room) if v.active))
             lvm2.become_snapshot(origin, room)
@@ -186,53 +242,6 @@ class Thick:
         if after is not RevertState.REVERTED or not sound or family.identity(seen, snapshot.replica):
             raise BackendError(f"after the revert LVM says {after}: {body}")
         return Reverted(
-            share=Stored(backend_id=_there(seen.origin).uuid, size=snapshot.size),
-            snapshot=Stored(backend_id=_there(body).uuid, size=snapshot.size),
+            share=Stored(backend_id=there(seen.origin).uuid, size=snapshot.size),
+            snapshot=Stored(backend_id=there(body).uuid, size=snapshot.size),
         )
-
-
-class _Pace:
-    """How a merge gets on, by what is left of its snapshot."""
-
-    def __init__(self) -> None:
-        self._full = self._left = 0.0
-        self._moved = self._looked = time.monotonic()
-
-    def seen(self, left: float | None) -> float:
-        """Take in what is left, in percent (None: not known yet); answer for how many seconds that is the same."""
-        if (left or 0) != self._left:
-            self._left, self._moved = left or 0, time.monotonic()
-        self._full = max(self._full, self._left)
-        return time.monotonic() - self._moved
-
-    def overdue(self) -> bool:
-        """Whether it stands still and nobody was set to look after it lately; once True, not again for a while."""
-        if time.monotonic() - max(self._moved, self._looked) <= STALLED_LOOK:
-            return False
-        self._looked = time.monotonic()
-        return True
-
-    @property
-    def done(self) -> float:
-        """The part that is done, 0 to 1."""
-        return 1 - self._left / self._full if self._full else 0.0
-
-
-def _there(volume: Volume | None) -> Volume:
-    if volume is None:
-        raise BackendError("a volume that was there a moment ago is gone")
-    return volume
-
-
-@contextmanager
-def blocking() -> Iterator[None]:
-    """Turn what only stands in the way into Blocked."""
-    try:
-        yield
-    except mounts.Busy as busy:
-        raise Blocked(*busy.blockers) from busy
-    except lvm2.InUse as held:
-        what = f"{held.stderr.strip()} Something holds it that this host cannot name, as in another mount namespace"
-        raise Blocked(Blocker(kind="open", what=what, mend="find and end it")) from held
-    except lvm2.NoSpace as full:
-        raise Blocked(Blocker(kind="space", what=full.stderr.strip(), mend="extend the volume group")) from full
