@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from revertkit import scheduler
@@ -63,7 +63,7 @@ class Adoption(Acceptance):
             metadata=dict(metadata or {}),
         )
         share_id = new_id()
-        self._adopt(context, share_id, new, _checked(existing), OperationKind.MANAGE_SHARE)
+        self._adopt(context, share_id, new, _checked(existing))
         return self.share(context, share_id)
 
     def unmanage_share(self, context: Context, share: str) -> str:
@@ -154,7 +154,8 @@ class Adoption(Acceptance):
         new = NewShare(
             size=found.size, share_type=wanted, pool=self._one_pool(str(pool), wanted), replica_id=found.replica_id
         )
-        return self._adopt(context, found.share_id, new, _checked(found.existing), OperationKind.REBUILD_SHARE)
+        ask = partial(rebuild.check_there, verbs(self._driver(pool), SupportsManage), found)
+        return self._adopt(context, found.share_id, new, _checked(found.existing), ask)
 
     def _rebuild_snapshot(self, context: Context, found: FoundShare, number: int) -> Operation:
         rebuild.check(found)
@@ -170,9 +171,14 @@ class Adoption(Acceptance):
             found=found.snapshots,
             number=number,
         )
-        return self._ended(self._start(accept, share.id, dispatch=here))
+        ask = partial(rebuild.check_there, verbs(self._driver(share.pool), SupportsManage), found, number)
+        return self._ended(self._start(accept, share.id, ask=ask, dispatch=here))
 
-    def _adopt(self, context: Context, share_id: str, new: NewShare, existing: str, kind: OperationKind) -> Operation:
+    def _adopt(
+        self, context: Context, share_id: str, new: NewShare, existing: str, ask: Callable[[], object] | None = None
+    ) -> Operation:
+        """Adopt a share; one that is to be rebuilt is asked for first, and run here."""
+        kind = OperationKind.REBUILD_SHARE if ask else OperationKind.MANAGE_SHARE
         verbs(self._driver(new.pool), SupportsManage)
         accept = partial(
             manage.accept_manage,
@@ -183,8 +189,8 @@ class Adoption(Acceptance):
             existing=existing,
             kind=kind,
         )
-        dispatch = here if kind is OperationKind.REBUILD_SHARE else None
-        return self._ended(self._start(accept, share_id, of_backend(new.pool.backend), dispatch=dispatch))
+        locks = (share_id, of_backend(new.pool.backend))
+        return self._ended(self._start(accept, *locks, ask=ask, dispatch=here if ask else None))
 
     def _one_pool(self, named: str, wanted: ShareType) -> PoolId:
         """Find the pool that is meant, and see that it has what the share type asks for; its room does not matter."""

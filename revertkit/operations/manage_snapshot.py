@@ -89,7 +89,7 @@ def _moment(tx: Connection, share: Share, found: Sequence[FoundSnapshot], number
     known = {snapshot.id: snapshot.created_at for snapshot in snapshots.listed(tx, None, share.id)}
     earlier = [known[one.snapshot_id] for one in found[:number] if one.snapshot_id in known]
     later = [known[one.snapshot_id] for one in found[number + 1 :] if one.snapshot_id in known]
-    at = max([found[number].created_at, *(moment + TICK for moment in earlier)])
+    at = max([found[number].created_at, *earlier])
     while at in known.values():
         at += TICK
     if any(at >= moment for moment in later):

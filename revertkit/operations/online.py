@@ -86,7 +86,8 @@ def bring_snapshot_online(site: Site, share_id: str, snapshot_id: str) -> Online
 def keep(site: Site, share: Share, online: Online) -> None:
     """Put on record where a share and its snapshots are reached, if that is not what is on record."""
     with site.store.read() as tx:
-        known = {s.instance_id: set(s.export_locations) for s in snapshots.listed(tx, None, share.id)}
+        listed = snapshots.listed(tx, None, share.id) if online.snapshots else []
+    known = {snapshot.instance_id: set(snapshot.export_locations) for snapshot in listed}
     moved = {one for one, locations in online.snapshots.items() if known.get(one, set()) != set(locations)}
     if moved or set(share.export_locations) != set(online.share or ()):
         with site.store.write() as tx:

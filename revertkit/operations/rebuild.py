@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from revertkit.errors import BackendError, NotFound
+from revertkit.driver import SupportsManage
+from revertkit.errors import BackendError, Conflict, NotFound
 from revertkit.log import get_logger
 from revertkit.models import FoundShare, Operation, Share
 from revertkit.store import shares, snapshots
@@ -57,6 +58,20 @@ def check(found: FoundShare) -> None:
     for one in found.snapshots:
         if one.created_at.tzinfo is None:
             raise BackendError(f"the time of snapshot {one.snapshot_id} has no zone")
+
+
+def check_there(driver: SupportsManage, found: FoundShare, number: int | None = None) -> None:
+    """See, with the locks held, that what was found is still ours: it may have been let go of since.
+
+    Raises:
+        Conflict: it is not.
+    """
+    now = next((each for each in driver.inventory() if each.replica_id == found.replica_id), None)
+    ours = now is not None and now.share_id == found.share_id
+    if number is not None and now is not None:
+        ours = found.snapshots[number].snapshot_id in {one.snapshot_id for one in now.snapshots}
+    if not ours:
+        raise Conflict("it was let go of meanwhile")
 
 
 def attempted(found: FoundShare, number: int | None, adopt: Callable[[], Operation]) -> Adopted:

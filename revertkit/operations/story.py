@@ -177,9 +177,10 @@ class Story:
             self.close(tx, case, outcome)
             operations.finish(tx, case.operation.id, outcome, said, at)
             if outcome is Outcome.FAILED or self.tells or trouble:
-                level = MessageLevel.ERROR if outcome is Outcome.FAILED or trouble else MessageLevel.INFO
+                refused = outcome is Outcome.UNCHANGED and self.puts_back
+                bad = outcome is Outcome.FAILED or refused or trouble
                 messages.sweep(tx, at)
-                messages.add(tx, self._message(case, level, said))
+                messages.add(tx, self._message(case, MessageLevel.ERROR if bad else MessageLevel.INFO, said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
 
     def _record(self, case: Case, work: Work) -> None:

@@ -33,7 +33,7 @@ from revertkit.errors import (
 )
 from revertkit.locks import Busy, of_backend
 from revertkit.manager import ShareManager
-from revertkit.models import Pool, Share, Snapshot
+from revertkit.models import MessageLevel, Pool, Share, Snapshot
 from revertkit.status import Status
 
 FILES = {"whose": b"the user's"}
@@ -109,6 +109,7 @@ def test_what_stands_in_the_way_of_a_share(manager: ShareManager, managed: Share
     assert manager.shares(CONTEXT) == [managed]
     assert volume().mark == managed.id
     assert "belongs to" in manager.messages(CONTEXT)[0].text
+    assert manager.messages(CONTEXT)[0].level is MessageLevel.ERROR
     assert_at_rest(manager)
 
 

@@ -304,3 +304,33 @@ def test_a_driver_finds_nothing_by_default(manager: ShareManager, monkeypatch: p
     nothing: list[FoundShare] = []
     monkeypatch.setattr(MemoryDriver, "inventory", lambda _: nothing)
     assert manager.manage_all(CONTEXT, "fast") == []
+
+
+@pytest.mark.parametrize("what", ["share", "snapshot"])
+def test_what_was_let_go_of_meanwhile_is_not_taken_back(
+    manager: ShareManager, shares: list[Share], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Between the look and the locks somebody may let it go: it has no mark then, and is nobody's of ours."""
+    look, kept = MemoryDriver.inventory, manager.snapshots(CONTEXT)
+    if what == "snapshot":
+        manager.unmanage_snapshot(CONTEXT, kept[0].id)
+        STORAGE["fast"][shares[0].replica.id].snapshots[kept[0].id].mark = kept[0].id
+    else:
+        lose(manager)
+
+    def meanwhile(found: MemoryDriver) -> list[FoundShare]:
+        monkeypatch.setattr(MemoryDriver, "inventory", look)
+        answer = look(found)
+        for held in STORAGE["fast"].values():
+            if what == "share":
+                held.mark = held.replica_mark = ""
+            elif kept[0].id in held.snapshots:
+                held.snapshots[kept[0].id].mark = ""
+        return answer
+
+    monkeypatch.setattr(MemoryDriver, "inventory", meanwhile)
+    told = manager.manage_all(CONTEXT, "fast")
+    assert told
+    assert not any(each.adopted for each in told)
+    assert "let go of meanwhile" in refusals(told)[0]
+    assert kept[0].id not in {snapshot.id for snapshot in manager.snapshots(CONTEXT)}
