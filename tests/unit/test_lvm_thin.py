@@ -144,6 +144,7 @@ def test_what_blocks() -> None:
 
 def test_another_pool_s_volumes_are_not_ours() -> None:
     assert look(replace(OLD, pool="pool1"), BODY).origin is None
+    assert family.family([OLD, BODY, STAGE], "r1").origin is None, "nor are they a thick backend's of the same group"
 
 
 def test_a_full_pool_and_a_sick_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,9 @@ def _one(found: Sequence[Volume], name: str, snapshot: str) -> Volume | None:
 
 
 def family(volumes: Sequence[Volume], replica_id: str) -> Family:
-    """Pick one share's volumes out of the group's; none is ours without our tag."""
+    """Pick one share's volumes out of the group's; none is ours without our tag, none that is thin is of this kind."""
     name = rows.named("share", replica_id)
-    ours = [v for v in volumes if v.tag("share") == replica_id]
+    ours = [v for v in volumes if v.tag("share") == replica_id and not v.pool]
     return Family(
         origin=next((v for v in ours if v.name == name and not v.origin), None),
         snapshots=tuple(v for v in volumes if v.origin == name),

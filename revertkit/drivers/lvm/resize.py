@@ -63,8 +63,8 @@ def _never(volume: Volume) -> list[Blocker]:
 
 
 def restore(kind: Kind[Any], share: Replica, seen: Any, volume: Volume) -> None:
-    """Give a share the size on record again, after a shrink that is not on record; nothing to do for any other."""
-    if volume.tag("resizing") is None:
+    """Give a share the size on record again, after a shrink, begun or finished, that is not; else nothing happens."""
+    if volume.tag("resizing") is None and int(volume.tag("size") or share.size) >= share.size:
         return
     if volume.size < share.size * GIB:
         kind.enlarge(seen, volume, share, share.size * GIB)
