@@ -38,6 +38,8 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
             openzfs.rename(found.name, name)
         elif found.share_id not in (None, share.share_id):
             raise Blocked(_taken(name, f"is share {found.share_id}"))
+        if found.reverting is not None:
+            self._refuse_halfway(found, share)
         size = _size(found)
         settings = self._settings(share) | {"refquota": str(size * GIB), SHARE: share.share_id}
         openzfs.set_properties(name, settings)
