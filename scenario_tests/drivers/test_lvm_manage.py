@@ -24,11 +24,12 @@ class Strange(Bench):
     """A volume made by hand, with a file system, and the record that it is to have."""
 
     name = ""
+    names: frozenset[str] = frozenset()
 
     def clear(self) -> None:
         self.driver.front.take_offline(self.driver.front.share(self.share))
         for volume in sorted(lvm2.volumes(GROUP), key=lambda v: not v.origin):
-            if self.name in (volume.name, volume.origin) or volume.name.startswith(f"{self.name}-"):
+            if self.names & {volume.name, volume.origin} or volume.name.startswith(f"{self.name}-"):
                 sh("umount", "-A", volume.path) if volume.open else None
                 sh("lvremove", "-y", f"{GROUP}/{volume.name}")
         super().clear()
@@ -41,6 +42,7 @@ def strange(request: pytest.FixtureRequest) -> Iterator[Strange]:
     share = Replica(id=new_id(), share_id=new_id(), host="test", pool=driver.kind.pool_name, size=7)
     made = Strange(driver, share)
     made.name = f"strange-{share.id[:8]}"
+    made.names = frozenset({made.name, made.volume_name})  # what is let go of has no tag, and its share's name
     size = ["-V", "1g", "--thinpool", f"{GROUP}/{POOL}"] if made.thin else ["-L", "1g", GROUP]
     sh("lvcreate", "-y", "-n", made.name, *size)
     device = f"/dev/{GROUP}/{made.name}"
