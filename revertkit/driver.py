@@ -198,6 +198,10 @@ class SupportsMountableSnapshots:
         """Mount and export the snapshot by its own rules, read-only; as ``ensure_share``."""
         raise NotImplementedError
 
+    def refused_rules(self, snapshot: SnapshotInstance) -> dict[str, str]:
+        """Say, by rule id, why ``ensure_snapshot`` leaves one of ``snapshot.rules`` out. Changes nothing."""
+        return {}
+
 
 class SupportsExtend:
     """Growing a share."""

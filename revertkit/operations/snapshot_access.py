@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from sqlalchemy import Connection
 
-from revertkit.errors import NotSupported
+from revertkit.capabilities import verbs
+from revertkit.driver import SupportsMountableSnapshots
+from revertkit.errors import BackendError, NotSupported
 from revertkit.models import AccessLevel, AccessRule, Context, Operation, OperationKind, Share, Snapshot
 from revertkit.operations.access import Allow, Deny, deny, new_rule
 from revertkit.operations.online import Online, bring_snapshot_online
@@ -76,7 +78,14 @@ class _OfSnapshot(Story):
     comes_online = True
 
     def work(self, case: Case) -> Work:
-        """Nothing: to bring the snapshot online is to make its rules true."""
+        """Nothing more than to ask: to bring the snapshot online is to make its rules true.
+
+        Raises:
+            BackendError: the backend cannot apply the rule that this is about.
+        """
+        refused = verbs(case.driver, SupportsMountableSnapshots).refused_rules(case.target)
+        if why := refused.get(case.operation.rule_id or ""):
+            raise BackendError(f"the backend refused the rule: {why}")
         return Work()
 
     def online(self, case: Case) -> Online:

@@ -166,6 +166,11 @@ def why_not(rule: AccessRule, address: str | None) -> str:
     return ""
 
 
+def refused(rules: Sequence[AccessRule], address: str | None) -> dict[str, str]:
+    """Say, by rule id, why a backend that exports at `address` cannot apply some of `rules`."""
+    return {rule.id: why for rule in rules if (why := why_not(rule, address))}
+
+
 def locations(path: Path, address: str | None) -> list[ExportLocation]:
     """Say where what is mounted at `path` is reached: over NFS where it is exported, and on this host."""
     local = ExportLocation(path=str(path), preferred=address is None)

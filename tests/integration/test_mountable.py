@@ -276,6 +276,23 @@ def test_a_rule_that_fails_is_in_error_and_stops_a_revert(
     manager.revert_to_snapshot(CONTEXT, pair[1].id)
 
 
+def test_a_rule_that_the_backend_leaves_out_is_in_error(
+    manager: ShareManager, pair: tuple[Snapshot, Snapshot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a share would be: what is not exported is not called active. It can be denied."""
+
+    def nothing_is_exported(_driver: MemoryDriver, snapshot: SnapshotInstance) -> dict[str, str]:
+        return {rule.id: "export_address is not set" for rule in snapshot.rules}
+
+    monkeypatch.setattr(MemoryDriver, "refused_rules", nothing_is_exported)
+    with pytest.raises(OperationFailed, match="export_address is not set"):
+        manager.allow_snapshot_access(CONTEXT, pair[0].id, "10.0.0.9")
+    (rule,) = manager.snapshot_access_rules(CONTEXT, pair[0].id)
+    assert rule.state is RuleState.ERROR
+    manager.deny_snapshot_access(CONTEXT, pair[0].id, "10.0.0.9")
+    assert manager.snapshot_access_rules(CONTEXT, pair[0].id) == []
+
+
 @pytest.mark.parametrize("verb", ["allow_snapshot_access", "deny_snapshot_access"])
 def test_while_a_rule_changes_nothing_touches_the_pair(
     manager: ShareManager, state: Path, pair: tuple[Snapshot, Snapshot], verb: str

@@ -146,7 +146,7 @@ class LvmDriver(
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by the rules that can be applied, and say why the others cannot."""
         self.ensure_share(share)
-        return {rule.id: why for rule in share.rules if (why := nfs.why_not(rule, self.front.address))}
+        return nfs.refused(share.rules, self.front.address)
 
     # --- snapshots
 
@@ -167,6 +167,10 @@ class LvmDriver(
         if not body.active:
             lvm2.activate(body)
         return self.front.bring_online(place, body, filesystem, snapshot.rules)
+
+    def refused_rules(self, snapshot: SnapshotInstance) -> dict[str, str]:
+        """Say which rules cannot be applied here."""
+        return nfs.refused(snapshot.rules, self.front.address)
 
     def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
         """Name every blocker, and how much would be thrown away.

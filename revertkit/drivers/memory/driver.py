@@ -257,6 +257,10 @@ class MemoryDriver(
         _export(kept, snapshot.rules)
         return [ExportLocation(path=f"memory:/{self.backend}/{snapshot.replica.id}@{snapshot.snapshot_id}")]
 
+    def refused_rules(self, snapshot: SnapshotInstance) -> dict[str, str]:
+        """Name those that are no addresses."""
+        return _refused(snapshot.rules)
+
     def _kept(self, snapshot: SnapshotInstance) -> Kept:
         kept = self._share(snapshot.replica).ours(snapshot.snapshot_id)
         assert kept is not None
@@ -320,7 +324,7 @@ class MemoryDriver(
 
 
 def _export(held: Volume | Kept, rules: Sequence[AccessRule]) -> dict[str, str]:
-    refused = {rule.id: why for rule in rules if (why := _why_not(rule))}
+    refused = _refused(rules)
     fitting = tuple(rule for rule in rules if rule.id not in refused)
     if [(r.access_to, r.access_level) for r in fitting] != [(r.access_to, r.access_level) for r in held.exported_to]:
         with step("export"):
@@ -375,6 +379,10 @@ def _blocker(kind: str, what: str, mend: str) -> Blocker:
 def _refuse(blockers: list[Blocker]) -> None:
     if blockers:
         raise Blocked(*blockers)
+
+
+def _refused(rules: Sequence[AccessRule]) -> dict[str, str]:
+    return {rule.id: why for rule in rules if (why := _why_not(rule))}
 
 
 def _why_not(rule: AccessRule) -> str:

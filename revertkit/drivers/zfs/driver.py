@@ -130,6 +130,10 @@ class ZfsDriver(
         path = self._snapshot_path(snapshot.snapshot_id)
         return online.bring_snapshot_online(snapshot, point.name, path, self._address)
 
+    def refused_rules(self, snapshot: SnapshotInstance) -> dict[str, str]:
+        """Say which rules cannot be applied here."""
+        return nfs.refused(snapshot.rules, self._address)
+
     # --- size and access
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
@@ -159,7 +163,7 @@ class ZfsDriver(
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by the rules that can be applied, and say why the others cannot; other clients do not notice."""
         self.ensure_share(share)
-        return {rule.id: why for rule in share.rules if (why := nfs.why_not(rule, self._address))}
+        return nfs.refused(share.rules, self._address)
 
 
 def _refuse_to_destroy(found: Dataset, share: Replica, seed: str) -> None:
