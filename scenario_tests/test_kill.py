@@ -11,7 +11,7 @@ from pathlib import Path
 
 import files
 import pytest
-from ground import CONTEXT, Ground
+from ground import BACKENDS, CONTEXT, NOT_IN_CORE, Ground
 from killing import killed_at
 
 from revertkit import manifest
@@ -31,8 +31,9 @@ def test_a_sample_of_kills(ground: Ground) -> None:
     _sweep(ground, seed, SAMPLE)
 
 
+@pytest.mark.parametrize("ground", [name for name in BACKENDS if name not in NOT_IN_CORE], indirect=True)
 def test_kill_at_every_step(ground: Ground) -> None:
-    """Every point."""
+    """Every point; once for each kind of storage, since the steps are the same for either file system."""
     _sweep(ground, 0, None)
 
 
