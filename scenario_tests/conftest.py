@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import BACKENDS, LVM, NOT_IN_CORE, ROOT, SERVED, Ground
+from ground import BACKENDS, LVM, NOT_IN_CORE, SERVED, Ground, standing
 
 collect_ignore = ["power"]  # these run on the VM's host
 
@@ -37,10 +37,8 @@ def _storage(item: pytest.Item) -> str:
 
 
 def _ground(backend: str) -> Iterator[Ground]:
-    ground = Ground(backend, ROOT / f"{backend}-{uuid.uuid4().hex[:8]}")
-    yield ground
-    left = ground.reap()
-    assert not left, f"not removed: {left}"
+    with standing(backend, f"{backend}-{uuid.uuid4().hex[:8]}") as ground:
+        yield ground
 
 
 def _each(*backends: str) -> list[Any]:

@@ -48,10 +48,10 @@ def wreck(root: Path) -> None:
     os.sync()
 
 
-def wreck_much(root: Path) -> None:
-    """Fill much of a share, so that turning it back takes a while."""
+def fill(root: Path, mebibytes: int) -> None:
+    """Write much, so that turning it back takes a while."""
     block = os.urandom(1 << 20)
     with (root / "much").open("wb") as much:
-        for _ in range(150):
+        for _ in range(mebibytes):
             much.write(block)
     os.sync()

@@ -8,6 +8,8 @@ drivers, so a sweep can never remove what is not ours.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,15 @@ class Ground:
         if not left:
             shutil.rmtree(self.home)
         return left
+
+
+@contextmanager
+def standing(backend: str, name: str, more: dict[str, Any] | None = None) -> Iterator[Ground]:
+    """A ground that is cleaned afterwards; what cannot be removed fails the test, by name."""
+    ground = Ground(backend, ROOT / name, more or {})
+    yield ground
+    left = ground.reap()
+    assert not left, f"not removed: {left}"
 
 
 def _tried(delete: Any, context: Context, name: str) -> list[str]:

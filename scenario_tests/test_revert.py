@@ -10,7 +10,6 @@ import pytest
 from ground import Ground
 
 from revertkit import manifest
-from revertkit.manager import ShareManager
 from revertkit.status import Status
 
 pytestmark = pytest.mark.core
@@ -81,21 +80,6 @@ def test_size_and_quota_follow_the_data(ground: Ground) -> None:
     assert ground.manager.quotas("scenarios")["gigabytes"].in_use == 1
     if ground.backend != "directory":
         assert _size(ground.path(share)) == pytest.approx(small, rel=0.1)
-
-
-@pytest.mark.parametrize("ground", ["thick-ext4", "zfs"], indirect=True)
-def test_progress_grows_and_ends_at_100(ground: Ground) -> None:
-    """What a progress bar is told; a merge tells how far it is."""
-    share = ground.share()
-    snapshot = ground.snapshot(share)
-    files.wreck_much(ground.path(share))
-    told: list[float] = []
-    manager = ShareManager.open(ground.settings, progress=lambda _operation, percent, _what: told.append(percent))
-    manager.revert_to_snapshot(ground.context, snapshot.id)
-    assert told == sorted(told)
-    assert told[-1] == 100
-    if ground.backend == "thick-ext4":
-        assert len({percent for percent in told if 10 < percent < 90}) > 1, told
 
 
 def _size(path: Path) -> float:

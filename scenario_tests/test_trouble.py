@@ -6,15 +6,13 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import by_hand
 import files
 import pytest
-from ground import ROOT, Ground
+from ground import Ground, standing
 
 from revertkit import manifest
 from revertkit.errors import Blocked, RevertkitError
@@ -22,14 +20,6 @@ from revertkit.models import GIB
 from revertkit.status import Status
 
 MIB = 1024**2
-
-
-@contextmanager
-def _standing(backend: str, name: str, more: dict[str, Any]) -> Iterator[Ground]:
-    ground = Ground(backend, ROOT / name, more)
-    yield ground
-    left = ground.reap()
-    assert not left, f"not removed: {left}"
 
 
 def _name() -> str:
@@ -50,7 +40,7 @@ def test_a_thin_pool_that_runs_full(filesystem: str, tmp_path: Path) -> None:
         pool = ["--type", "thin-pool", "-L", "512m", "--poolmetadatasize", "4m", "--errorwhenfull", "y", "-n", "pool"]
         by_hand.sh("lvcreate", "-y", *pool, name)
         more = {"volume_group": name, "thin_pool": "pool", "filesystem": filesystem}
-        with _standing(f"thin-{filesystem}", name, more) as ground:
+        with standing(f"thin-{filesystem}", name, more) as ground:
             share = ground.share()
             files.write(ground.path(share))
             before = manifest.record(ground.path(share))
@@ -85,7 +75,7 @@ def test_a_volume_group_without_room_for_the_snapshot(tmp_path: Path) -> None:
     name = _name()
     with (
         by_hand.volume_group(name, tmp_path / "disk", 2 * GIB),
-        _standing("thick-ext4", name, {"volume_group": name}) as ground,
+        standing("thick-ext4", name, {"volume_group": name}) as ground,
     ):
         share = ground.share()
         files.write(ground.path(share))
@@ -113,7 +103,7 @@ def test_a_volume_group_that_was_deactivated(backend: str, tmp_path: Path) -> No
         if "thin" in backend:
             by_hand.sh("lvcreate", "-y", "--type", "thin-pool", "-L", "2g", "-n", "pool", name)
             more["thin_pool"] = "pool"
-        with _standing(backend, name, more) as ground:
+        with standing(backend, name, more) as ground:
             _gone_and_back(
                 ground,
                 lambda: by_hand.sh("vgchange", "-an", name),
@@ -124,7 +114,7 @@ def test_a_volume_group_that_was_deactivated(backend: str, tmp_path: Path) -> No
 def test_a_zpool_that_was_exported(tmp_path: Path) -> None:
     """What needs it fails and says so, with nothing on record changed; after the import all goes on."""
     name = _name()
-    with by_hand.zpool(name, tmp_path / "disk", 2 * GIB), _standing("zfs", name, {"pool": name}) as ground:
+    with by_hand.zpool(name, tmp_path / "disk", 2 * GIB), standing("zfs", name, {"pool": name}) as ground:
         _gone_and_back(
             ground,
             lambda: by_hand.sh("zpool", "export", name),
@@ -203,7 +193,7 @@ def _until_some_are_written(told: Path) -> None:
 @pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs", "zfs", "directory"])
 def test_a_path_with_spaces_and_other_letters(backend: str, client: Callable[[str], Path]) -> None:
     """Mount points, exports and the state directory lie below such a path; a client mounts it."""
-    with _standing(backend, f"{backend} Größe – übel's #1 {uuid.uuid4().hex[:4]}", {}) as ground:
+    with standing(backend, f"{backend} Größe – übel's #1 {uuid.uuid4().hex[:4]}", {}) as ground:
         share = ground.manager.create_share(ground.context, 1, share_type="scenario", name="Größe – übel's #1")
         files.write(ground.path(share))
         before = manifest.record(ground.path(share))
