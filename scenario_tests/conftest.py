@@ -18,6 +18,7 @@ MINUTES = 30
 """For one scenario on an emulated machine; a guest that hangs is given up."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give scenarios longer than the host's tests have, and keep those of one storage on one worker."""
     for item in items:
