@@ -144,8 +144,10 @@ def snapshot(kind: Kind[Any], wanted: SnapshotInstance, existing: str) -> Stored
     volumes = lvm2.volumes(kind.group)
     volume = _named(volumes, name, ours, rows.tag("snapshot", wanted.snapshot_id))
     if volume.tag("snapshot") != wanted.snapshot_id:
-        _refuse(_no_snapshot(kind, kind.family(volumes, wanted.replica.id), volume, wanted))
+        seen = kind.family(volumes, wanted.replica.id)
+        _refuse(_no_snapshot(kind, seen, volume, wanted))
         with _looked_into(volume):
+            _refuse(_of_another(kind, seen, volume, wanted))
             size = _size(volume)
         lvm2.mark(volume, family.tags(wanted, size), protect=not volume.read_only)
         return _renamed(volume, ours, size)
@@ -169,9 +171,6 @@ def _size(volume: Volume) -> int:
 
 def _no_snapshot(kind: Kind[Any], seen: family.Family, volume: Volume, wanted: SnapshotInstance) -> list[Blocker]:
     found = [*family.halfway(seen), *family.identity(seen, wanted.replica), *_foreign(volume), *_used(kind, volume)]
-    if seen.origin is None or volume.origin != seen.origin.name:
-        what = f"{volume.path} is no snapshot of share {wanted.replica.id}"
-        found.append(Blocker(kind="origin", what=what, mend=OTHER))
     if volume.invalid or volume.merging or volume.ailment or (volume.used_percent or 0) >= 100:
         what = f"the snapshot {volume.path} has overflowed, is merging or fails {volume.ailment}".rstrip()
         found.append(Blocker(kind="invalid", what=what, mend=OTHER))
@@ -179,6 +178,13 @@ def _no_snapshot(kind: Kind[Any], seen: family.Family, volume: Volume, wanted: S
     mend = "only the newest can be added: delete or unmanage that one first"
     found += [Blocker(kind="order", what=f"{volume.path} is not newer than {v.path}", mend=mend) for v in late]
     return found
+
+
+def _of_another(kind: Kind[Any], seen: family.Family, volume: Volume, wanted: SnapshotInstance) -> list[Blocker]:
+    if kind.is_snapshot_of(seen, volume):
+        return []
+    what = f"{volume.path} is no snapshot of share {wanted.replica.id}"
+    return [Blocker(kind="origin", what=what, mend=OTHER)]
 
 
 def _older(ours: Volume, volume: Volume) -> bool:

@@ -37,6 +37,12 @@ def found_on(device: Path) -> tuple[str, int]:
     return facts.get("TYPE", ""), size
 
 
+def same(one: Path, other: Path) -> bool:
+    """Whether two active volumes hold states of one file system, by its UUID."""
+    uuid = _probed(one).get("UUID")
+    return uuid is not None and uuid == _probed(other).get("UUID")
+
+
 def _probed(device: Path) -> dict[str, str]:
     """By blkid(8), on the device itself; it exits with 2 where it knows nothing of what is there."""
     said = run(["blkid", "-p", "-o", "export", device], ok=(0, 2), changes=False).stdout

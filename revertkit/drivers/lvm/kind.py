@@ -73,6 +73,10 @@ class Kind(ABC, Generic[F]):
     def why_not_adopt(self, volume: Volume) -> list[Blocker]:
         """Say why a volume of the group can be no share of this kind."""
 
+    def is_snapshot_of(self, seen: F, volume: Volume) -> bool:
+        """Whether an active volume is a snapshot of the share: LVM calls it its origin."""
+        return seen.origin is not None and volume.origin == seen.origin.name
+
     @abstractmethod
     def leftovers(self, seen: F) -> list[Volume]:
         """What reverts have left of a share at rest, whose identity is on record."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from revertkit.drivers.lvm import family, kernel, lineage, lvm2, rows
+from revertkit.drivers.lvm import family, filesystems, kernel, lineage, lvm2, rows
 from revertkit.drivers.lvm.kind import Kind, blocking, there
 from revertkit.drivers.lvm.lineage import Lineage
 from revertkit.drivers.lvm.rows import Volume
@@ -118,6 +118,12 @@ class Thin(Kind[Lineage]):
             return []
         what = f"{volume.path} is no thin volume of {self.pool_name}: {volume.layout}"
         return [Blocker(kind="layout", what=what, mend="name one that is, or manage it in a backend of its kind")]
+
+    def is_snapshot_of(self, seen: Lineage, volume: Volume) -> bool:
+        """Also one whose origin a revert has replaced: LVM forgets it then, but not the file system who it is."""
+        if seen.origin is None or volume.pool != self.thin_pool:
+            return False
+        return super().is_snapshot_of(seen, volume) or filesystems.same(volume.path, seen.origin.path)
 
     def why_not_shrink(self, seen: Lineage) -> list[Blocker]:
         """No snapshot knows the size of another volume."""
