@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # The guest has two processors, and most scenarios wait for one tool after the other.
-TWO_AT_ONCE := -n 2 --dist loadgroup
+TWO_AT_ONCE := -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-host lint types format bench clean vm-up vm-test vm-ssh vm-down

@@ -18,23 +18,32 @@ MINUTES = 30
 """For one scenario on an emulated machine; a guest that hangs is given up."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give scenarios longer than the host's tests have, and keep those of one storage on one worker."""
+    """Give scenarios longer than the host's tests have."""
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(MINUTES * 60))
-        item.add_marker(pytest.mark.xdist_group(_storage(item)))
 
 
-def _storage(item: pytest.Item) -> str:
-    """Name the group or pool that a test works on: with `-n 2 --dist loadgroup` two of them are worked on at once."""
-    parameters = getattr(item, "callspec", None)
-    backends = [value for value in (parameters.params.values() if parameters else ()) if value in BACKENDS]
-    if backends:
-        options = BACKENDS[backends[0]]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`, keep the scenarios of one storage on one worker: two storages are worked on at once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByStorage(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _storage(nodeid)
+
+    return ByStorage(config, log)
+
+
+def _storage(nodeid: str) -> str:
+    """Name the thin pool, volume group, zpool or disk that a test works on."""
+    names = [name for name in BACKENDS if name in nodeid.partition("[")[2]]
+    if names:
+        options = BACKENDS[names[0]]
         return str(options.get("thin_pool") or options.get("volume_group") or options.get("pool") or "directory")
-    return "tank0" if "zfs" in item.path.name else "vg0"
+    return "tank0" if "zfs" in nodeid else "vg0"
 
 
 def _ground(backend: str) -> Iterator[Ground]:
