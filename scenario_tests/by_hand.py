@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ground import Ground
+
+from revertkit.models import GIB
 
 
 def sh(*argv: str | Path, seconds: float = 120) -> str:
@@ -79,3 +82,19 @@ def zpool(name: str, file: Path, size: int) -> Iterator[str]:
             yield name
         finally:
             sh("zpool", "destroy", name)
+
+
+@contextmanager
+def storage_of_its_own(backend: str, file: Path) -> Iterator[dict[str, str]]:
+    """A volume group, thin pool or zpool on `file` that nobody else uses; answer the backend's options for it."""
+    name = f"rk-{uuid.uuid4().hex[:8]}"
+    if backend == "zfs":
+        with zpool(name, file, 4 * GIB):
+            yield {"pool": name}
+        return
+    with volume_group(name, file, 6 * GIB):
+        if not backend.startswith("thin"):
+            yield {"volume_group": name}
+            return
+        sh("lvcreate", "-y", "--type", "thin-pool", "-L", "4g", "-n", "pool", name)
+        yield {"volume_group": name, "thin_pool": "pool"}

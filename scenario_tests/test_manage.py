@@ -8,11 +8,11 @@ from pathlib import Path
 import by_hand
 import files
 import pytest
-from ground import Ground
+from ground import Ground, standing
 
 from revertkit import manifest
 from revertkit.errors import OperationFailed, RevertkitError
-from revertkit.models import Share
+from revertkit.models import Share, Snapshot
 
 
 def test_an_adopted_volume_is_like_one_that_was_born_here(served: Ground, tmp_path: Path) -> None:
@@ -68,31 +68,37 @@ def test_a_snapshot_made_by_hand_is_adopted_and_reverted_to(served: Ground) -> N
     assert served.manager.manage_snapshot(served.context, share.id, f"old-{share.id[:8]}").size == 1
 
 
-def test_a_lost_database_is_rebuilt_from_the_backend(served: Ground) -> None:
-    """Under the same ids, sizes and order; a revert works, and an NFS client would not notice."""
-    share = served.share()
-    (served.path(share) / "word").write_text("one")
-    first = served.snapshot(share)
-    (served.path(share) / "word").write_text("two")
-    second = served.snapshot(share)
-    served.manager.extend_share(served.context, share.id, 2)
-    path = served.path(share)
-    shutil.rmtree(served.settings.state_dir)
-    rebuilt = Ground(served.backend, served.home, served.more)
-    told = rebuilt.manager.manage_all(rebuilt.context, rebuilt.backend, share_type="scenario")
-    assert {found.share_id for found in told} == {share.id}, told
-    assert len(told) == 3, told
-    found = rebuilt.now(share)
-    assert (found.size, found.replica.id, rebuilt.path(share)) == (2, share.replica.id, path)
-    snapshots = rebuilt.manager.snapshots(rebuilt.context, share.id)
+@pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs", "zfs"])
+def test_a_lost_database_is_rebuilt_from_the_backend(backend: str, tmp_path: Path) -> None:
+    """Under the same ids, sizes and order; a revert works. On storage of its own: it adopts all that it finds."""
+    with (
+        by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
+        standing(backend, tmp_path.name, options) as ground,
+    ):
+        share = ground.share()
+        (ground.path(share) / "word").write_text("one")
+        first = ground.snapshot(share)
+        (ground.path(share) / "word").write_text("two")
+        second = ground.snapshot(share)
+        ground.manager.extend_share(ground.context, share.id, 2)
+        shutil.rmtree(ground.settings.state_dir)
+        _rebuilt(Ground(backend, ground.home, ground.more), share, first, second)
+
+
+def _rebuilt(ground: Ground, share: Share, first: Snapshot, second: Snapshot) -> None:
+    told = ground.manager.manage_all(ground.context, ground.backend, share_type="scenario")
+    assert [(found.id, found.adopted) for found in told] == [(one.id, True) for one in (share, first, second)], told
+    found, path = ground.now(share), ground.path(share)
+    assert (found.size, found.replica.id) == (2, share.replica.id)
+    snapshots = ground.manager.snapshots(ground.context, share.id)
     assert [(s.id, s.size) for s in snapshots] == [(first.id, 1), (second.id, 1)]
-    assert rebuilt.manager.manage_all(rebuilt.context, rebuilt.backend, share_type="scenario") == []
+    assert ground.manager.manage_all(ground.context, ground.backend, share_type="scenario") == []
     (path / "word").write_text("three")
-    rebuilt.manager.revert_to_snapshot(rebuilt.context, second.id)
+    ground.manager.revert_to_snapshot(ground.context, second.id)
     assert (path / "word").read_text() == "two"
-    assert rebuilt.now(share).size == 1
-    rebuilt.manager.delete_snapshot(rebuilt.context, second.id)
-    rebuilt.manager.revert_to_snapshot(rebuilt.context, first.id)
+    assert ground.now(share).size == 1
+    ground.manager.delete_snapshot(ground.context, second.id)
+    ground.manager.revert_to_snapshot(ground.context, first.id)
     assert (path / "word").read_text() == "one"
 
 

@@ -37,8 +37,10 @@ def test_a_thin_pool_that_runs_full(filesystem: str, tmp_path: Path) -> None:
     """
     name = _name()
     with by_hand.volume_group(name, tmp_path / "disk", 2 * GIB):
-        pool = ["--type", "thin-pool", "-L", "512m", "--poolmetadatasize", "4m", "--errorwhenfull", "y", "-n", "pool"]
-        by_hand.sh("lvcreate", "-y", *pool, name)
+        by_hand.sh(
+            "lvcreate", "-y", "--type", "thin-pool", "-L", "512m", "--poolmetadatasize", "4m", "-n", "pool", name
+        )
+        by_hand.sh("lvchange", "--errorwhenfull", "y", f"{name}/pool")
         more = {"volume_group": name, "thin_pool": "pool", "filesystem": filesystem}
         with standing(f"thin-{filesystem}", name, more) as ground:
             share = ground.share()
@@ -97,28 +99,25 @@ def test_a_volume_group_without_room_for_the_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs"])
 def test_a_volume_group_that_was_deactivated(backend: str, tmp_path: Path) -> None:
     """It is activated again by whoever needs it: a revert, or the recovery."""
-    name = _name()
-    with by_hand.volume_group(name, tmp_path / "disk", 4 * GIB):
-        more = {"volume_group": name}
-        if "thin" in backend:
-            by_hand.sh("lvcreate", "-y", "--type", "thin-pool", "-L", "2g", "-n", "pool", name)
-            more["thin_pool"] = "pool"
-        with standing(backend, name, more) as ground:
-            _gone_and_back(
-                ground,
-                lambda: by_hand.sh("vgchange", "-an", name),
-                lambda: by_hand.sh("vgchange", "-ay", name),
-            )
+    with (
+        by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
+        standing(backend, tmp_path.name, options) as ground,
+    ):
+        name = options["volume_group"]
+        _gone_and_back(ground, lambda: by_hand.sh("vgchange", "-an", name), lambda: by_hand.sh("vgchange", "-ay", name))
 
 
 def test_a_zpool_that_was_exported(tmp_path: Path) -> None:
     """What needs it fails and says so, with nothing on record changed; after the import all goes on."""
-    name = _name()
-    with by_hand.zpool(name, tmp_path / "disk", 2 * GIB), standing("zfs", name, {"pool": name}) as ground:
+    with (
+        by_hand.storage_of_its_own("zfs", tmp_path / "disk") as options,
+        standing("zfs", tmp_path.name, options) as ground,
+    ):
+        name = options["pool"]
         _gone_and_back(
             ground,
             lambda: by_hand.sh("zpool", "export", name),
-            lambda: by_hand.sh("zpool", "import", "-d", tmp_path, name),
+            lambda: by_hand.sh("zpool", "import", "-d", "/dev", name),
         )
 
 
@@ -132,7 +131,7 @@ def _gone_and_back(ground: Ground, take_away: Callable[[], object], bring_back: 
     by_hand.sh("umount", path)
     take_away()
     if ground.options["driver"] == "zfs":
-        with pytest.raises(RevertkitError, match=ground.home.name):
+        with pytest.raises(RevertkitError, match=ground.options["pool"]):
             ground.manager.revert_to_snapshot(ground.context, snapshot.id)
         assert not all(told.at_rest for told in ground.opened().recover())
         assert ground.now(share).status is Status.AVAILABLE
@@ -193,7 +192,7 @@ def _until_some_are_written(told: Path) -> None:
 @pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs", "zfs", "directory"])
 def test_a_path_with_spaces_and_other_letters(backend: str, client: Callable[[str], Path]) -> None:
     """Mount points, exports and the state directory lie below such a path; a client mounts it."""
-    with standing(backend, f"{backend} Größe – übel's #1 {uuid.uuid4().hex[:4]}", {}) as ground:
+    with standing(backend, f"{backend} Größe – übel's 1 {uuid.uuid4().hex[:4]}", {}) as ground:
         share = ground.manager.create_share(ground.context, 1, share_type="scenario", name="Größe – übel's #1")
         files.write(ground.path(share))
         before = manifest.record(ground.path(share))

@@ -73,8 +73,8 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
     def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:
         """Adopt a snapshot of the share, named in full or by what stands after the ``@``.
 
-        ZFS does not know what the refquota was when it was taken: the share's size now counts as its size, or as many
-        GiB as it refers to where that is more.
+        ZFS does not know what the refquota was when it was taken: unless the snapshot itself says so, as one of ours
+        does, the share's size now counts as its size, or as many GiB as it refers to where that is more.
         """
         found, name = self._known(snapshot.replica), self._snapshot_name(snapshot)
         point = self._point(found, snapshot)
@@ -83,7 +83,7 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
             openzfs.rename(point.name, name)
         elif point.snapshot_id not in (None, snapshot.snapshot_id):
             raise Blocked(_taken(name, f"is snapshot {point.snapshot_id}"))
-        size = max(snapshot.replica.size, _gib(point.referenced))
+        size = point.size or max(snapshot.replica.size, _gib(point.referenced))
         openzfs.set_properties(name, {SNAPSHOT: snapshot.snapshot_id, SIZE: str(size)})
         _, point = self._known_pair(snapshot)
         return Stored(backend_id=point.guid, size=checks.recorded_size(point, snapshot))
