@@ -108,9 +108,10 @@ class Ours:
         self.home = root / f"ours-{backend}"
         options = {**options, "mount_root": str(self.home / "mounts")}
         (self.home / "mounts").mkdir(parents=True)
-        self.settings = {"state_dir": str(self.home / "state"), "backends": {"fast": options}}
+        self.settings: dict[str, Any] = {"state_dir": str(self.home / "state"), "backends": {"fast": options}}
         self.manager = ShareManager.open(Settings(**self.settings))
-        self.watch, self.spans = Watch(), Spans()
+        self.watch = Watch()
+        self.spans: Spans = []
 
     def make(self) -> None:
         """Make the share, give this host access, take the snapshot."""

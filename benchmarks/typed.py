@@ -146,7 +146,7 @@ class Thick(Typed):
 class Manila(Thick):
     """The order of manila/share/drivers/lvm.py; snapshots of that driver are writable, and mounted.
 
-    Left out, in its favour: e2fsck and tune2fs of the new snapshot, the mount points' rmdir and mkdir and chmod, sudo.
+    Left out, in its favour: sudo and its filter before each command, and the access rules' commands of the snapshot.
     """
 
     def __init__(self, name: str, root: Path) -> None:
@@ -154,24 +154,30 @@ class Manila(Thick):
         self.snap_path = root / f"{name}-snap"
 
     def snapshot(self) -> None:
-        """Take it, and mount it."""
-        self.run("lvcreate", "-L", ROOM, "--name", f"{self.name}-snap", "--snapshot", self.share)
-        self.snap_path.mkdir(exist_ok=True)
-        self.mount_snapshot()
+        """Take it, give it a UUID of its own, mount it."""
+        self._take()
+        self._mounted(self.snap, self.snap_path)
 
-    def mount_snapshot(self) -> None:
-        """Mount the snapshot."""
-        self.run("mount", f"/dev/{self.snap}", self.snap_path)
+    def _take(self) -> None:
+        self.run("lvcreate", "-L", ROOM, "--name", f"{self.name}-snap", "--snapshot", self.share)
+        self.run("e2fsck", "-y", "-f", f"/dev/{self.snap}", ok=False)  # 1: it mended something, as the journal
+        self.run("tune2fs", "-U", "random", f"/dev/{self.snap}")
+
+    def _mounted(self, volume: str, path: Path) -> None:
+        self.run("mkdir", "-p", path)
+        self.run("mount", f"/dev/{volume}", path)
+        self.run("chmod", "777", path)
 
     def revert(self) -> None:
         """Do as that driver does."""
         self.run("exportfs", "-u", f"{ADDRESS}:{self.path}")
-        self.unmount(self.snap_path)
-        self.unmount()
+        for path in (self.snap_path, self.path):
+            self.unmount(path)
+            self.run("rmdir", path)
         self.run("lvconvert", "--merge", self.snap)
-        self.run("lvcreate", "-L", ROOM, "--name", f"{self.name}-snap", "--snapshot", self.share)
-        self.mount()
-        self.mount_snapshot()
+        self._take()
+        self._mounted(self.share, self.path)
+        self._mounted(self.snap, self.snap_path)
         self.run("exportfs", "-ra")
 
     def forget(self) -> None:
