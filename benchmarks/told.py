@@ -30,7 +30,7 @@ def seconds(turns: list[dict[str, Any]]) -> list[float]:
 
 
 def _spent(turn: dict[str, Any], *names: str) -> float:
-    return sum(took for name, took in turn["spans"] if name in names)
+    return float(sum(took for name, took in turn["spans"] if name in names))
 
 
 def ratio(one: Sequence[float], other: Sequence[float], most: float) -> tuple[str, str]:
