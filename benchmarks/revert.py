@@ -193,7 +193,7 @@ def backend(name: str, root: Path, times: int) -> dict[str, Any]:
         for subject, size in turns.values():
             timed(subject, size)
         if name != "thick":
-            turns["ours-large"] = (mine, LARGE)
+            turns |= {f"{turn}-large": (subject, LARGE) for turn, (subject, _) in turns.items()}
         found: dict[str, Any] = {turn: [] for turn in turns}
         for number in range(times):
             for turn, (subject, size) in turns.items():
@@ -204,7 +204,7 @@ def backend(name: str, root: Path, times: int) -> dict[str, Any]:
         found["gaps"] = gaps(mine, root, min(times, AT_MOST))
         say(f"{name}: unreadable for {[round(each['gap'], 2) for each in found['gaps']]} s")
         if name == "thin":
-            found["command line"] = command_line(mine, times)
+            found["command line"] = command_line(mine, min(times, AT_MOST))
     if name == "zfs":
         found["data step"] = data_step(root, times)
     return found
@@ -324,12 +324,14 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="revertkit-bench-", dir=asked.root))
     figures: dict[str, Any] = {"machine": machine()}
     began = time.monotonic()
-    for name in asked.only or BACKENDS:
-        figures[name] = backend(name, root, asked.times)
-    shutil.rmtree(root)
-    figures["machine"]["load average at the end"] = f"{os.getloadavg()[0]:.1f}"
-    figures["machine"]["measured for"] = f"{(time.monotonic() - began) / 60:.0f} min"
-    print(json.dumps(figures) if asked.format == "json" else told.table(figures))
+    try:
+        for name in asked.only or BACKENDS:
+            figures[name] = backend(name, root, asked.times)
+        shutil.rmtree(root)
+    finally:  # a failure loses nothing that was measured before it
+        figures["machine"]["load average at the end"] = f"{os.getloadavg()[0]:.1f}"
+        figures["machine"]["measured for"] = f"{(time.monotonic() - began) / 60:.0f} min"
+        print(json.dumps(figures) if asked.format == "json" else told.table(figures))
 
 
 if __name__ == "__main__":

@@ -54,9 +54,11 @@ def compared(name: str, found: dict[str, Any]) -> Iterator[Row]:
         times, verdict = ratio(mine, seconds(found["manila"]), 0.5)
         yield "  revertkit by Manila's order", "at most 0.50 ×", times, verdict
     if "ours-large" in found:
-        large = seconds(found["ours-large"])
-        yield "  revertkit after 1,000 MiB", "", spread(large), ""
-        yield "  by after 10 MiB", "at most 1.30 ×", *ratio(large, mine, 1.3)
+        large, its_large = seconds(found["ours-large"]), seconds(found["typed-large"])
+        yield "  after 1,000 MiB, revertkit", "", spread(large), ""
+        yield "    by after 10 MiB", "at most 1.30 ×", *ratio(large, mine, 1.3)
+        yield "  after 1,000 MiB, typed commands", "", spread(its_large), ""
+        yield "    by after 10 MiB", "", ratio(its_large, seconds(found["typed"]), 1.3)[0], ""
     yield "  a client cannot read for", "", spread([each["gap"] for each in found["gaps"]]), ""
     if refused := sum(each["refused"] for each in found["gaps"]):
         yield "    reverts refused meanwhile because of that client", "", str(refused), ""
@@ -112,13 +114,15 @@ def processes(found: dict[str, tuple[float, float]]) -> float:
 def consisting(figures: dict[str, Any]) -> Iterator[str]:
     """Tell what the reverts consist of."""
     for name, label in BACKENDS.items():
-        for who in WHO:
+        for who in (*WHO, "ours-large", "typed-large"):
             if turns := figures.get(name, {}).get(who):
                 said = parts(turns)
                 listed = ", ".join(
                     f"{what}{f' ×{count:g}' if count != 1 else ''} {took:.2f}" for what, (count, took) in said.items()
                 )
-                yield f"{label}, {WHO[who]}, {processes(said):g} processes; seconds: {listed}"
+                after = "1,000 MiB" if who.endswith("large") else "10 MiB"
+                whose = f"{label}, {WHO[who.partition('-')[0]]}, after {after}"
+                yield f"{whose}: {processes(said):g} processes; seconds: {listed}"
 
 
 def table(figures: dict[str, Any]) -> str:
