@@ -121,6 +121,7 @@ class Ours:
         found = self.manager.share(CONTEXT, self.share.id).export_locations
         self.path = next(Path(each.path) for each in found if each.path.startswith("/"))
         (self.path / "original").write_bytes(b"original" * 1000)
+        typed.wait_for_inode_tables()
         self.snapshot = self.manager.create_snapshot(CONTEXT, self.share.id)
 
     def revert(self) -> None:
