@@ -61,10 +61,9 @@ bench: $(VENV)/.dev  ## measure the core; figures are in benchmarks/README.md
 	$(BIN)/python benchmarks/core.py
 
 bench-vm: vm-up  ## measure reverts in the VM, beside typed commands; TIMES=1 is a quick look
-	vm/push
 	tar -c benchmarks | vm/ssh 'tar -x -C /opt'
 	mkdir -p build
-	vm/ssh '/opt/revertkit/bin/python /opt/benchmarks/revert.py --times $(TIMES) --format json' >build/revert.json
+	vm/ssh 'timeout 5400 /opt/revertkit/bin/python /opt/benchmarks/revert.py --times $(TIMES) --format json' >build/revert.json
 	$(BIN)/python benchmarks/told.py build/revert.json build/revert.svg
 
 clean:  ## remove what the targets made

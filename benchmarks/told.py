@@ -150,7 +150,7 @@ def bars(figures: dict[str, Any]) -> Iterator[tuple[str, str, list[float]]]:
 def picture(figures: dict[str, Any]) -> str:
     """Draw the medians as bars, with a line from the fastest to the slowest."""
     drawn = list(bars(figures))
-    left, wide, high = 170, 430, 22
+    left, wide, high = 185, 430, 22
     scale = wide / max(max(found) for _, _, found in drawn if found)
     shapes, y = [], 34
     for label, colour, found in drawn:
