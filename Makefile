@@ -4,10 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # The guest has two processors, and most scenarios wait for one tool after the other.
+<<<<<<< HEAD
 TWO_AT_ONCE := -n 2
+=======
+TWO_AT_ONCE := -n 2 --dist loadgroup
+# Turns of each revert in `make bench-vm`.
+TIMES ?= 5
+>>>>>>> bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types format bench clean vm-up vm-test vm-ssh vm-down
+.PHONY: help demo test test-host lint types format bench bench-vm clean vm-up vm-test vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +63,12 @@ format: $(VENV)/.dev  ## let ruff format everything
 
 bench: $(VENV)/.dev  ## measure the core; figures are in benchmarks/README.md
 	$(BIN)/python benchmarks/core.py
+
+bench-vm: vm-up  ## measure reverts in the VM, beside typed commands; TIMES=1 is a quick look
+	tar -c benchmarks | vm/ssh 'tar -x -C /opt'
+	mkdir -p build
+	vm/ssh 'timeout 5400 /opt/revertkit/bin/python /opt/benchmarks/revert.py --times $(TIMES) --format json' >build/revert.json
+	$(BIN)/python benchmarks/told.py build/revert.json build/revert.svg
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

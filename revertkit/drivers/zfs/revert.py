@@ -28,8 +28,11 @@ class Reverting(ZfsBase, SupportsRevert):
 
         What was written in the last seconds and is not on disk yet is not counted.
         """
+        return self._preview(openzfs.look(self._name(snapshot.replica)), snapshot)
+
+    def _preview(self, found: Dataset | None, snapshot: SnapshotInstance) -> RevertPreview:
         share, name = snapshot.replica, self._name(snapshot.replica)
-        health, found = openzfs.health(self.options.pool), openzfs.look(name)
+        health = openzfs.health(self.options.pool)
         point = self._point(found, snapshot) if found else None
         strangers = [
             checks.stranger(found, share, name),
@@ -45,7 +48,9 @@ class Reverting(ZfsBase, SupportsRevert):
 
     def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
         """Say how far the revert has come, by the mark on the dataset and what was written since the snapshot."""
-        found = openzfs.look(self._name(snapshot.replica))
+        return self._told(openzfs.look(self._name(snapshot.replica)), snapshot)
+
+    def _told(self, found: Dataset | None, snapshot: SnapshotInstance) -> RevertState:
         if found is None or checks.stranger(found, snapshot.replica, found.name):
             return RevertState.UNKNOWN
         return self._state(found, self._point(found, snapshot), snapshot)
@@ -62,10 +67,11 @@ class Reverting(ZfsBase, SupportsRevert):
             BackendError: afterwards the dataset is not the snapshot, whatever the kernel answered.
         """
         share = snapshot.replica
-        state = self.revert_state(snapshot)
+        found = openzfs.look(self._name(share))
+        state = self._told(found, snapshot)
         if state is not RevertState.REVERTED:
             if state is not RevertState.HALFWAY:
-                self.check_revert(snapshot)
+                self._preview(found, snapshot)
             with self._put_back(share):
                 online.take_offline(share, self._name(share), self._path(share))
                 self._roll_back(snapshot)
