@@ -4,13 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # The guest has two processors, and most scenarios wait for one tool after the other.
-<<<<<<< HEAD
 TWO_AT_ONCE := -n 2
-=======
-TWO_AT_ONCE := -n 2 --dist loadgroup
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
->>>>>>> bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-host lint types format bench bench-vm clean vm-up vm-test vm-ssh vm-down
