@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from pathlib import Path
 
 import by_hand
@@ -73,7 +74,7 @@ def test_a_lost_database_is_rebuilt_from_the_backend(backend: str, tmp_path: Pat
     """Under the same ids, sizes and order; a revert works. On storage of its own: it adopts all that it finds."""
     with (
         by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
-        standing(backend, tmp_path.name, options) as ground,
+        standing(backend, f"lost-{uuid.uuid4().hex[:8]}", options) as ground,
     ):
         share = ground.share()
         (ground.path(share) / "word").write_text("one")

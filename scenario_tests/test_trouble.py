@@ -16,7 +16,7 @@ from ground import Ground, standing
 
 from revertkit import manifest
 from revertkit.errors import Blocked, RevertkitError
-from revertkit.models import GIB
+from revertkit.models import GIB, Share, Snapshot
 from revertkit.status import Status
 
 MIB = 1024**2
@@ -36,28 +36,31 @@ def test_a_thin_pool_that_runs_full(filesystem: str, tmp_path: Path) -> None:
     The pool promises more than it has, and the writer learns it by an error.
     """
     name = _name()
-    with by_hand.volume_group(name, tmp_path / "disk", 2 * GIB):
-        by_hand.sh(
-            "lvcreate", "-y", "--type", "thin-pool", "-L", "512m", "--poolmetadatasize", "4m", "-n", "pool", name
-        )
+    with by_hand.volume_group(name, tmp_path / "disk", 4 * GIB):
+        size = ["-L", "1100m", "--poolmetadatasize", "4m"]
+        by_hand.sh("lvcreate", "-y", "--type", "thin-pool", *size, "-n", "pool", name)
         by_hand.sh("lvchange", "--errorwhenfull", "y", f"{name}/pool")
         more = {"volume_group": name, "thin_pool": "pool", "filesystem": filesystem}
         with standing(f"thin-{filesystem}", name, more) as ground:
-            share = ground.share()
+            share, other = ground.share(), ground.share()
             files.write(ground.path(share))
             before = manifest.record(ground.path(share))
             snapshot = ground.snapshot(share)
-            _fill(ground.path(share) / "fill", 700 * MIB)
-            for refused in (ground.manager.revert_to_snapshot, ground.manager.create_snapshot):
-                with pytest.raises(RevertkitError, match=r"pool.*%"):
-                    refused(ground.context, snapshot.id if refused is ground.manager.revert_to_snapshot else share.id)
-            assert ground.now(share).status is Status.AVAILABLE
-            by_hand.sh("lvextend", "-L", "1500m", f"{name}/pool")
+            _fill(ground.path(share) / "fill", 300 * MIB)
+            _fill(ground.path(other) / "fill", 900 * MIB)
+            _refused(ground, share, snapshot)
+            by_hand.sh("lvextend", "-L", "2500m", f"{name}/pool")
             ground.manager.revert_to_snapshot(ground.context, snapshot.id)
             assert manifest.record(ground.path(share)) == before
-            for broken in ground.manager.snapshots(ground.context, share.id):
-                if broken.status is Status.ERROR:
-                    ground.manager.delete_snapshot(ground.context, broken.id)
+
+
+def _refused(ground: Ground, share: Share, snapshot: Snapshot) -> None:
+    with pytest.raises(Blocked, match=r"pool.*%"):
+        ground.manager.revert_to_snapshot(ground.context, snapshot.id)
+    with pytest.raises(RevertkitError, match=r"pool.*%"):
+        ground.manager.create_snapshot(ground.context, share.id, name="refused")
+    ground.manager.delete_snapshot(ground.context, "refused")
+    assert ground.now(share).status is Status.AVAILABLE
 
 
 def _fill(path: Path, size: int) -> None:
@@ -101,7 +104,7 @@ def test_a_volume_group_that_was_deactivated(backend: str, tmp_path: Path) -> No
     """It is activated again by whoever needs it: a revert, or the recovery."""
     with (
         by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
-        standing(backend, tmp_path.name, options) as ground,
+        standing(backend, _name(), options) as ground,
     ):
         name = options["volume_group"]
         _gone_and_back(ground, lambda: by_hand.sh("vgchange", "-an", name), lambda: by_hand.sh("vgchange", "-ay", name))
@@ -111,7 +114,7 @@ def test_a_zpool_that_was_exported(tmp_path: Path) -> None:
     """What needs it fails and says so, with nothing on record changed; after the import all goes on."""
     with (
         by_hand.storage_of_its_own("zfs", tmp_path / "disk") as options,
-        standing("zfs", tmp_path.name, options) as ground,
+        standing("zfs", _name(), options) as ground,
     ):
         name = options["pool"]
         _gone_and_back(
