@@ -37,7 +37,7 @@ vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at
 	vm/up
 
 vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
-	vm/test $(TWO_AT_ONCE)
+	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(TWO_AT_ONCE)
 	$(BIN)/python -m pytest scenario_tests/power
 
 vm-ssh:  ## open a shell in the VM, as root
