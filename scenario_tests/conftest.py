@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import BACKENDS, LVM, NOT_IN_CORE, SERVED, Ground, standing
+from ground import BACKENDS, LVM, NOT_IN_CORE, ROOT, SERVED, Ground, standing
 
 collect_ignore = ["power"]  # these run on the VM's host
 
@@ -90,3 +90,10 @@ def client(tmp_path: Path) -> Iterator[Any]:
     yield mount
     for target in mounted:
         subprocess.run(["umount", target], check=True, timeout=60)
+
+
+@pytest.fixture
+def disk() -> Path:
+    """Where a test may make a sparse file for storage of its own; ``/tmp`` is too small, being memory."""
+    ROOT.mkdir(exist_ok=True)
+    return ROOT / f"disk-{uuid.uuid4().hex[:8]}"

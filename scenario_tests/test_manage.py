@@ -70,10 +70,10 @@ def test_a_snapshot_made_by_hand_is_adopted_and_reverted_to(served: Ground) -> N
 
 
 @pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs", "zfs"])
-def test_a_lost_database_is_rebuilt_from_the_backend(backend: str, tmp_path: Path) -> None:
+def test_a_lost_database_is_rebuilt_from_the_backend(backend: str, disk: Path) -> None:
     """Under the same ids, sizes and order; a revert works. On storage of its own: it adopts all that it finds."""
     with (
-        by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
+        by_hand.storage_of_its_own(backend, disk) as options,
         standing(backend, f"lost-{uuid.uuid4().hex[:8]}", options) as ground,
     ):
         share = ground.share()

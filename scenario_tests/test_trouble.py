@@ -30,13 +30,13 @@ def _name() -> str:
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
-def test_a_thin_pool_that_runs_full(filesystem: str, tmp_path: Path) -> None:
+def test_a_thin_pool_that_runs_full(filesystem: str, disk: Path) -> None:
     """Past the limit new snapshots and reverts are refused with the figures; in a larger pool the old data comes back.
 
     The pool promises more than it has, and the writer learns it by an error.
     """
     name = _name()
-    with by_hand.volume_group(name, tmp_path / "disk", 4 * GIB):
+    with by_hand.volume_group(name, disk, 4 * GIB):
         size = ["-L", "1100m", "--poolmetadatasize", "4m"]
         by_hand.sh("lvcreate", "-y", "--type", "thin-pool", *size, "-n", "pool", name)
         by_hand.sh("lvchange", "--errorwhenfull", "y", f"{name}/pool")
@@ -75,11 +75,11 @@ def _fill(path: Path, size: int) -> None:
         return
 
 
-def test_a_volume_group_without_room_for_the_snapshot(tmp_path: Path) -> None:
+def test_a_volume_group_without_room_for_the_snapshot(disk: Path) -> None:
     """A thick revert that could not take the snapshot anew is refused before anything changes."""
     name = _name()
     with (
-        by_hand.volume_group(name, tmp_path / "disk", 2 * GIB),
+        by_hand.volume_group(name, disk, 2 * GIB),
         standing("thick-ext4", name, {"volume_group": name}) as ground,
     ):
         share = ground.share()
@@ -100,20 +100,20 @@ def test_a_volume_group_without_room_for_the_snapshot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["thick-ext4", "thin-xfs"])
-def test_a_volume_group_that_was_deactivated(backend: str, tmp_path: Path) -> None:
+def test_a_volume_group_that_was_deactivated(backend: str, disk: Path) -> None:
     """It is activated again by whoever needs it: a revert, or the recovery."""
     with (
-        by_hand.storage_of_its_own(backend, tmp_path / "disk") as options,
+        by_hand.storage_of_its_own(backend, disk) as options,
         standing(backend, _name(), options) as ground,
     ):
         name = options["volume_group"]
         _gone_and_back(ground, lambda: by_hand.sh("vgchange", "-an", name), lambda: by_hand.sh("vgchange", "-ay", name))
 
 
-def test_a_zpool_that_was_exported(tmp_path: Path) -> None:
+def test_a_zpool_that_was_exported(disk: Path) -> None:
     """What needs it fails and says so, with nothing on record changed; after the import all goes on."""
     with (
-        by_hand.storage_of_its_own("zfs", tmp_path / "disk") as options,
+        by_hand.storage_of_its_own("zfs", disk) as options,
         standing("zfs", _name(), options) as ground,
     ):
         name = options["pool"]
