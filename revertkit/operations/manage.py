@@ -45,16 +45,52 @@ def accept_manage(
     return operation
 
 
-class ManageShare(Story):
-    """A share that was somebody else's."""
+class Adopt(Story):
+    """What was somebody else's, and is of no record if it does not become ours."""
 
-    kind = OperationKind.MANAGE_SHARE
     comes_online = True
     tells = True
-    holds_backend = True
     puts_back = True
     gives_back: ClassVar[bool] = True
     """Whether a failure lets the driver take its marks off again."""
+
+    def unmanage(self, case: Case) -> None:
+        """Have the driver take its marks off what is on record now."""
+        raise NotImplementedError
+
+    def remove(self, tx: Connection, case: Case) -> None:
+        """Take it off the record."""
+        raise NotImplementedError
+
+    def fail(self, case: Case, failure: Exception) -> None:
+        """Let go of it, and leave no row."""
+        left = self._let_go(case) if self.gives_back else "it is as it was, and not on record"
+        super().fail(case, BackendError(f"{failure}; {left}"))
+
+    def _let_go(self, case: Case) -> str:
+        """Take our marks off again; say what became of it."""
+        try:
+            let_go(lambda: self.unmanage(case))
+        except Exception as second:
+            log.error("what was begun cannot be taken back", operation=case.operation.id, exc_info=second)
+            return (
+                f"it is not on record, but what was begun cannot be taken back: {second}; mend that, and "
+                f"`revertkit share manage --all {case.share.pool.backend}` adopts it"
+            )
+        return "it was let go of again, and is not on record"
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Remove the row unless it is ours now."""
+        super().close(tx, case, outcome)
+        if outcome is not Outcome.DONE:
+            self.remove(tx, case)
+
+
+class ManageShare(Adopt):
+    """A share that was somebody else's."""
+
+    kind = OperationKind.MANAGE_SHARE
+    holds_backend = True
 
     def work(self, case: Case) -> Work:
         """Adopt it."""
@@ -73,16 +109,15 @@ class ManageShare(Story):
         quota.check(tx, case.share.project_id, work.share.size, gigabytes=growth)
         super().record(tx, case, work)
 
-    def fail(self, case: Case, failure: Exception) -> None:
-        """Let go of it, and leave no row."""
-        left = _let_go(case) if self.gives_back else "it is as it was, and not on record"
-        super().fail(case, BackendError(f"{failure}; {left}"))
+    def unmanage(self, case: Case) -> None:
+        """Let go of the share."""
+        with case.site.store.read() as tx:
+            share = shares.get(tx, case.share.id)
+        verbs(case.driver, SupportsManage).unmanage_share(share.replica)
 
-    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
-        """Remove the row unless it is ours now."""
-        super().close(tx, case, outcome)
-        if outcome is not Outcome.DONE:
-            shares.remove(tx, case.share.id)
+    def remove(self, tx: Connection, case: Case) -> None:
+        """Remove the share's row."""
+        shares.remove(tx, case.share.id)
 
 
 class RebuildShare(ManageShare):
@@ -90,22 +125,6 @@ class RebuildShare(ManageShare):
 
     kind = OperationKind.REBUILD_SHARE
     gives_back = False
-
-
-def _let_go(case: Case) -> str:
-    """Take our marks off again; say what became of it."""
-    try:
-        with case.site.store.read() as tx:
-            share = shares.get(tx, case.share.id)
-        driver = verbs(case.driver, SupportsManage)
-        let_go(lambda: driver.unmanage_share(share.replica))
-    except Exception as second:
-        log.error("what was begun cannot be taken back", operation=case.operation.id, exc_info=second)
-        return (
-            f"it is not on record, but what was begun cannot be taken back: {second}; mend that, and "
-            f"`revertkit share manage --all {case.share.pool.backend}` adopts it"
-        )
-    return "it was let go of again, and is not on record"
 
 
 def let_go(call: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
 
 from sqlalchemy import Connection
 
@@ -17,9 +16,8 @@ from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsManageSnapshots
 from revertkit.errors import BackendError, Conflict, NotSupported
-from revertkit.log import get_logger
 from revertkit.models import Context, FoundSnapshot, Operation, OperationKind, Outcome, Share, Snapshot
-from revertkit.operations.manage import found_on_backend, let_go
+from revertkit.operations.manage import Adopt, found_on_backend, let_go
 from revertkit.operations.online import Online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
@@ -27,8 +25,6 @@ from revertkit.operations.snapshot import TICK, new_record, put, snapshot_or_tro
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import Status
 from revertkit.store import shares, snapshots
-
-log = get_logger(__name__)
 
 
 def accept_manage(
@@ -100,15 +96,10 @@ def _moment(tx: Connection, share: Share, found: Sequence[FoundSnapshot], number
     return at
 
 
-class ManageSnapshot(Story):
+class ManageSnapshot(Adopt):
     """A snapshot that was somebody else's."""
 
     kind = OperationKind.MANAGE_SNAPSHOT
-    comes_online = True
-    tells = True
-    puts_back = True
-    gives_back: ClassVar[bool] = True
-    """Whether a failure lets the driver take its marks off again."""
 
     def work(self, case: Case) -> Work:
         """Adopt it."""
@@ -132,16 +123,15 @@ class ManageSnapshot(Story):
         """Bring it online where the share's type says so; the share is."""
         return snapshot_or_trouble(case)
 
-    def fail(self, case: Case, failure: Exception) -> None:
-        """Let go of it, and leave no row."""
-        left = _let_go(case) if self.gives_back else "it is as it was, and not on record"
-        super().fail(case, BackendError(f"{failure}; {left}"))
+    def unmanage(self, case: Case) -> None:
+        """Let go of the snapshot."""
+        with case.site.store.read() as tx:
+            target = snapshots.instance(tx, case.target.snapshot_id, shares.get(tx, case.share.id))
+        verbs(case.driver, SupportsManageSnapshots).unmanage_snapshot(target)
 
-    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
-        """Remove the row unless it is ours now."""
-        super().close(tx, case, outcome)
-        if outcome is not Outcome.DONE:
-            snapshots.remove(tx, case.target.snapshot_id)
+    def remove(self, tx: Connection, case: Case) -> None:
+        """Remove the snapshot's row."""
+        snapshots.remove(tx, case.target.snapshot_id)
 
 
 class RebuildSnapshot(ManageSnapshot):
@@ -149,22 +139,6 @@ class RebuildSnapshot(ManageSnapshot):
 
     kind = OperationKind.REBUILD_SNAPSHOT
     gives_back = False
-
-
-def _let_go(case: Case) -> str:
-    """Take our marks off again; say what became of it."""
-    try:
-        with case.site.store.read() as tx:
-            target = snapshots.instance(tx, case.target.snapshot_id, shares.get(tx, case.share.id))
-        driver = verbs(case.driver, SupportsManageSnapshots)
-        let_go(lambda: driver.unmanage_snapshot(target))
-    except Exception as second:
-        log.error("what was begun cannot be taken back", operation=case.operation.id, exc_info=second)
-        return (
-            f"it is not on record, but what was begun cannot be taken back: {second}; mend that, and "
-            f"`revertkit share manage --all {case.share.pool.backend}` adopts it"
-        )
-    return "it was let go of again, and is not on record"
 
 
 def accept_unmanage(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> Operation:
