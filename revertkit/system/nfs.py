@@ -27,6 +27,8 @@ EXPORTS = Path("/etc/exports.d")
 ETAB = Path("/var/lib/nfs/etab")
 """What the server exports now, as exportfs(8) keeps it."""
 CLIENTS = Path("/proc/fs/nfsd/clients")
+UNLOCK = Path("/proc/fs/nfsd/unlock_filesystem")
+"""Takes a mount point, with octal escapes, and ends what NFS clients hold there (Linux, fs/nfsd/nfsctl.c)."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +202,32 @@ def recall(top: Path, seconds: float = 5.0) -> None:
     file open after all opens it here before it gives back, and is then seen by :func:`clients`. Call it while `top` is
     still exported, or they cannot answer; what has not come back after `seconds` is left to the unmounting to name.
     """
+    if _is_read_only(top):
+        return _revoke(top)
     end = time.monotonic() + seconds
     while (kept := {f.inode for f in clients(top) if f.state == DELEGATION}) and time.monotonic() < end:
         for path in _with_inode(top, kept):
             with suppress(OSError):  # mostly EAGAIN: being recalled
                 os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
         time.sleep(0.1)
+    return None
+
+
+def _is_read_only(top: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return bool(os.statvfs(top).f_flag & os.ST_RDONLY)
+    return False
+
+
+def _revoke(top: Path) -> None:
+    """Take the delegations on a read-only file system away, since nothing on it can be opened for writing.
+
+    Only where no client has more than those: an open file is for the client to close. By Linux from 6.9 on; an older
+    one lets go of locks only, and the unmounting names the client.
+    """
+    held = clients(top)
+    if held and all(f.state == DELEGATION for f in held):
+        UNLOCK.write_bytes(re.sub(rb"[\x00-\x20\\]", lambda m: b"\\%03o" % m.group()[0], os.fsencode(top)) + b"\n")
 
 
 def _with_inode(top: Path, inodes: set[int]) -> Iterator[str]:

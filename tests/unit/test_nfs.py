@@ -111,6 +111,22 @@ def test_what_clients_hold() -> None:
     ]
 
 
+@pytest.mark.parametrize(("states", "revoked"), [(["deleg", "deleg"], True), (["deleg", "open"], False), ([], False)])
+def test_on_a_read_only_file_system_delegations_are_revoked_and_open_files_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, states: list[str], revoked: bool
+) -> None:
+    """Nothing can be opened for writing there, which is what recalls one elsewhere."""
+    top, unlock = tmp_path / "snap of a\\b", tmp_path / "unlock"
+    top.mkdir()
+    monkeypatch.setattr(nfs, "UNLOCK", unlock)
+    monkeypatch.setattr(nfs, "_is_read_only", lambda path: path == top)
+    monkeypatch.setattr(nfs, "clients", lambda path: [nfs.OpenFile("c", "d/file", state, 1) for state in states])
+    nfs.recall(top)
+    assert unlock.exists() is revoked
+    if revoked:
+        assert unlock.read_text() == f"{tmp_path}/snap\\040of\\040a\\134b\n"
+
+
 def test_what_a_client_kept_is_recalled_without_a_byte_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     kept = tmp_path / "deep/kept"
