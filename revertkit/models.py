@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
@@ -18,6 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from revertkit.status import ReplicaState, RuleState, Status
 
 GIB = 1024**3
+TICK = timedelta(microseconds=1)
+"""What no two snapshots of a share, nor two operations on it, are nearer than: their order is certain."""
 MAX_SIZE = 2**20
 """The largest share in GiB (one PiB); a larger number is a slip of the finger, and every backend can count to it."""
 

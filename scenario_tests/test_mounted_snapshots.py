@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import by_hand
 import files
 import pytest
 from ground import Ground
 
 from revertkit import manifest
-from revertkit.errors import Blocked, NotSupported
+from revertkit.errors import Blocked, NotSupported, OperationFailed
 from revertkit.models import Share, Snapshot
 
 
@@ -65,8 +67,6 @@ def test_a_share_that_did_not_ask_for_it(served: Ground) -> None:
 @pytest.mark.parametrize("served", ["thick-ext4"], indirect=True)
 def test_a_reader_of_a_snapshot_is_named(served: Ground) -> None:
     """A thick revert has to take the snapshots offline: whoever reads one blocks it, by name, with nothing changed."""
-    import subprocess
-
     share = served.share(share_type="mountable")
     (served.path(share) / "held").write_text("held")
     snapshot = served.snapshot(share)
@@ -79,6 +79,26 @@ def test_a_reader_of_a_snapshot_is_named(served: Ground) -> None:
         reader.kill()
         reader.wait()
     served.manager.revert_to_snapshot(served.context, snapshot.id)
+
+
+def test_a_snapshot_that_is_being_read_is_not_deleted(served: Ground) -> None:
+    """The reader is named, and the snapshot stays mounted and exported; it goes when the reader has gone."""
+    share = served.share(share_type="mountable")
+    (served.path(share) / "held").write_text("held")
+    snapshot = served.snapshot(share)
+    served.manager.allow_snapshot_access(served.context, snapshot.id, "127.0.0.1")
+    local = _path(served, snapshot)
+    reader = subprocess.Popen(["tail", "-f", local / "held"], stdout=subprocess.DEVNULL)
+    try:
+        with pytest.raises(OperationFailed, match=str(reader.pid)):
+            served.manager.delete_snapshot(served.context, snapshot.id)
+        assert (local / "held").read_text() == "held"
+        assert str(local) in by_hand.sh("exportfs", "-s")
+    finally:
+        reader.kill()
+        reader.wait()
+    served.manager.delete_snapshot(served.context, snapshot.id)
+    assert not local.is_mount()
 
 
 def _location(ground: Ground, snapshot: Snapshot) -> str:

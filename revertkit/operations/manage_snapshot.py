@@ -16,12 +16,12 @@ from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsManageSnapshots
 from revertkit.errors import BackendError, Conflict, NotSupported
-from revertkit.models import Context, FoundSnapshot, Operation, OperationKind, Outcome, Share, Snapshot
+from revertkit.models import TICK, Context, FoundSnapshot, Operation, OperationKind, Outcome, Share, Snapshot
 from revertkit.operations.manage import Adopt, found_on_backend, let_go
 from revertkit.operations.online import Online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
-from revertkit.operations.snapshot import TICK, new_record, put, snapshot_or_trouble
+from revertkit.operations.snapshot import moment, new_record, put, snapshot_or_trouble
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import Status
 from revertkit.store import shares, snapshots
@@ -36,9 +36,7 @@ def accept_manage(
         NotSupported, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
     """
     share = _held(tx, share)
-    before = shares.last_snapshot_at(tx, share.id)
-    at = max(site.now(), before + TICK) if before else site.now()
-    snapshot = new_record(share, at, name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
     return _begin(tx, site, context, share, snapshot, existing, OperationKind.MANAGE_SNAPSHOT)
 
 

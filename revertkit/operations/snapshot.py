@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsSnapshots
 from revertkit.errors import NotSupported
 from revertkit.log import get_logger
-from revertkit.models import Context, Operation, OperationKind, Outcome, Share, Snapshot, new_id
+from revertkit.models import TICK, Context, Operation, OperationKind, Outcome, Share, Snapshot, new_id
 from revertkit.operations.online import Online, bring_snapshot_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
@@ -21,7 +21,6 @@ from revertkit.status import Status
 from revertkit.store import shares, snapshots
 
 log = get_logger(__name__)
-TICK = timedelta(microseconds=1)
 
 
 def accept_create(
@@ -37,13 +36,17 @@ def accept_create(
     if not share.snapshot_support:
         raise NotSupported(f"share {share.id} was made without snapshot_support (see its share type)")
     quota.check(tx, share.project_id, snapshots=1, snapshot_gigabytes=share.size)
-    before = shares.last_snapshot_at(tx, share.id)
-    at = max(site.now(), before + TICK) if before else site.now()
-    snapshot = new_record(share, at, name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
     operation = operation_for(OperationKind.CREATE_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share)
     put(tx, share, snapshot)
     return operation
+
+
+def moment(tx: Connection, site: Site, share: Share) -> datetime:
+    """Say when a snapshot that goes on record now was taken: later than any of the share's, whatever the clock says."""
+    before = shares.last_snapshot_at(tx, share.id)
+    return max(site.now(), before + TICK) if before else site.now()
 
 
 def new_record(share: Share, created_at: datetime, **given: Any) -> Snapshot:

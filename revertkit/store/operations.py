@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from revertkit.models import Operation, OperationKind, Outcome
+from revertkit.models import TICK, Operation, OperationKind, Outcome
 from revertkit.store.tables import operations, reservations
-
-TICK = timedelta(microseconds=1)
 
 
 def add(tx: Connection, operation: Operation) -> None:

@@ -40,7 +40,7 @@ LEVELS = (
 """The rooms from the roof down. A room imports from below it, and from itself."""
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 ABOVE_DRIVERS = ("store", "manager", "operations", "api", "cli", "dispatch", "web", "scheduler", "quota", "locks")
-EXCEPTIONS = {("drivers/directory/pool.py", "capabilities"), ("drivers/lvm/pool.py", "capabilities")}
+EXCEPTIONS = {("drivers/directory/pool.py", "capabilities")}
 """A driver may name a capability that its host or pool lacks."""
 
 

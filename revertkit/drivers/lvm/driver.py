@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from revertkit import driver as contract
@@ -120,10 +121,11 @@ class LvmDriver(
         if pinned := self.kind.pinned(seen):
             mend = "delete it first"
             raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in pinned))
-        with blocking():
-            self.front.take_offline(self.front.share(share))
+        place = self.front.share(share)
+        with self.front.put_back(place, lambda: self.ensure_share(share)), blocking():
+            self.front.take_offline(place)
             lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms)
-        self.front.forget(self.front.share(share))
+        self.front.forget(place)
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep what is left of reverts, activate, mount, export: one command where all is well."""
@@ -155,8 +157,17 @@ class LvmDriver(
         return self.kind.create(snapshot)
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove the snapshot; with the last thick one the share's volume is trimmed to the share's size."""
-        self.kind.delete(snapshot)
+        """Remove the snapshot; with the last thick one the share's volume is trimmed to the share's size.
+
+        Raises:
+            Blocked: somebody reads it; it is online if it was.
+        """
+        with self._snapshot_put_back(snapshot):
+            self.kind.delete(snapshot)
+
+    def _snapshot_put_back(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
+        place = self.front.snapshot_of(snapshot.snapshot_id)
+        return self.front.put_back(place, lambda: self.ensure_snapshot(snapshot))
 
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
         """Mount the snapshot read-only and export it by its own rules."""
@@ -204,7 +215,8 @@ class LvmDriver(
 
     def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Take it offline and our tags off it. A thick one then blocks deleting the share, as any stranger's does."""
-        adopt.let_go_of_snapshot(self.kind, snapshot)
+        with self._snapshot_put_back(snapshot):
+            adopt.let_go_of_snapshot(self.kind, snapshot)
 
     def inventory(self) -> list[FoundShare]:
         """List every share at rest with our tags, and its snapshots, from one look."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.drivers.lvm import filesystems
 from revertkit.drivers.lvm.rows import Volume
-from revertkit.errors import BackendError
+from revertkit.errors import BackendError, Blocked
 from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
 from revertkit.system import devices, mounts, nfs
 from revertkit.system.holders import holders
@@ -38,7 +38,11 @@ class Front:
     def snapshot(self, volume: Volume) -> Place | None:
         """Where a snapshot of ours is seen; None of one that is not ours."""
         identity = volume.tag("snapshot")
-        return Place(identity, self.root / f"snap-{identity}", read_only=True) if identity else None
+        return self.snapshot_of(identity) if identity else None
+
+    def snapshot_of(self, snapshot_id: str) -> Place:
+        """Where the snapshot of this id is seen."""
+        return Place(snapshot_id, self.root / f"snap-{snapshot_id}", read_only=True)
 
     def mount(self, place: Place, volume: Volume, kind: str) -> None:
         """Mount `volume`, by its device node and never by a UUID, which its snapshots share; `kind` is on it.
@@ -80,6 +84,17 @@ class Front:
             nfs.unexport(place.id)
         while mounts.mounted_at(place.directory):
             mounts.unmount(place.directory)
+
+    @contextmanager
+    def put_back(self, place: Place, bring_online: Callable[[], object]) -> Iterator[None]:
+        """Bring `place` online again, if it was, when what is done inside is refused: nothing has changed then."""
+        was_online = mounts.mounted_at(place.directory) is not None
+        try:
+            yield
+        except Blocked:
+            if was_online:
+                bring_online()
+            raise
 
     def forget(self, place: Place | None) -> None:
         """Remove the directory of what is gone; one that is not empty is not ours to clear."""

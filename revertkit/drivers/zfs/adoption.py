@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from revertkit.driver import SupportsManage, SupportsManageSnapshots
 from revertkit.drivers.zfs import checks, online, openzfs
@@ -19,8 +19,6 @@ from revertkit.models import GIB, Blocker, FoundShare, FoundSnapshot, Replica, S
 from revertkit.system import mounts
 
 PREFIX = "share-"
-TICK = timedelta(microseconds=1)
-"""Two snapshots of one second have the same creation time in ZFS; on record no two have."""
 
 
 class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
@@ -77,6 +75,8 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
         does, the share's size now counts as its size, or as many GiB as it refers to where that is more.
         """
         found, name = self._known(snapshot.replica), self._snapshot_name(snapshot)
+        if found.reverting is not None:
+            self._refuse_halfway(found, snapshot.replica)
         point = self._point(found, snapshot)
         if point is None:
             point = self._adoptable_point(found, existing)
@@ -119,7 +119,7 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
                 share_id=found.share_id,
                 pool=self.options.pool,
                 size=_size(found),
-                snapshots=tuple(_told(found)),
+                snapshots=tuple(_told(p, p.snapshot_id, found) for p in found.snapshots if p.snapshot_id),
             )
             for found in openzfs.look_below(self.options.pool)
             if found.share_id is not None
@@ -154,15 +154,10 @@ def _gib(size: int) -> int:
     return max(1, -(-size // GIB))
 
 
-def _told(found: Dataset) -> Iterator[FoundSnapshot]:
-    last = datetime.fromtimestamp(0, UTC)
-    for point in found.snapshots:
-        if point.snapshot_id is None:
-            continue
-        last = max(datetime.fromtimestamp(point.creation, UTC), last + TICK)
-        yield FoundSnapshot(
-            existing=point.name,
-            snapshot_id=point.snapshot_id,
-            size=point.size or _size(found),
-            created_at=last,
-        )
+def _told(point: Point, snapshot_id: str, found: Dataset) -> FoundSnapshot:
+    return FoundSnapshot(
+        existing=point.name,
+        snapshot_id=snapshot_id,
+        size=point.size or _size(found),
+        created_at=datetime.fromtimestamp(point.creation, UTC),
+    )
