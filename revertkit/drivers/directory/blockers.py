@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from revertkit.drivers.directory.home import Home, Wrapper
-from revertkit.drivers.directory.tree import mounts_within
 from revertkit.models import GIB, Blocker, SnapshotInstance
 from revertkit.system.holders import holders
+from revertkit.system.mounts import mounts_within
 
 
 def of_identity(home: Home, recorded: str | None) -> Iterator[Blocker]:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from revertkit.capabilities import Capability
-from revertkit.drivers.directory import kernel, tree
+from revertkit.drivers.directory import tree
 from revertkit.drivers.directory.home import OURS, usable
 from revertkit.models import Lack, Pool
+from revertkit.system import kernel
 from revertkit.system.run import tool
 
 
