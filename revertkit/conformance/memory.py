@@ -1,0 +1,95 @@
+"""The harness of the in-memory driver: an example of one whose shares are no directories, with every hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from revertkit.conformance.harness import Harness
+from revertkit.conformance.trees import MappingTree, Tree
+from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE, Kept, Volume
+from revertkit.models import ExportLocation, Replica, SnapshotInstance, new_id
+
+
+class MemoryHarness(Harness):
+    """Storage that is gone with the process, so that deaths in it are played."""
+
+    driver = "memory"
+    outlives_process = False
+
+    @contextmanager
+    def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
+        """Begin with nothing, and forget all afterwards."""
+        STORAGE.pop(self.backend, None)
+        yield self.configured
+        STORAGE.pop(self.backend, None)
+
+    def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:
+        """Reach it through the driver's own way for users."""
+        return MappingTree(self._driver.files(share))
+
+    def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
+        """Likewise."""
+        return MappingTree(self._driver.snapshot_files(snapshot))
+
+    @property
+    def _driver(self) -> MemoryDriver:
+        return MemoryDriver(self.backend, MemoryDriver.Options())
+
+    def _volume(self, share: Replica) -> Volume:
+        return STORAGE[self.backend][share.id]
+
+    def _kept(self, snapshot: SnapshotInstance) -> Kept:
+        found = self._volume(snapshot.replica).ours(snapshot.snapshot_id)
+        assert found is not None
+        return found
+
+    # --- hooks
+
+    def exported(self, share: Replica) -> object:
+        """Name addresses and levels."""
+        return [(rule.access_to, rule.access_level) for rule in self._volume(share).exported_to]
+
+    @contextmanager
+    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+        """Plant one without a mark."""
+        name = f"by-hand-{new_id()[:8]}"
+        self._driver.plant_snapshot(share, name)
+        yield name, lambda: name in self._volume(share).snapshots
+        self._volume(share).snapshots.pop(name, None)
+
+    def lose_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Remove it."""
+        held = self._volume(snapshot.replica)
+        del held.snapshots[held.named(snapshot.snapshot_id) or ""]
+
+    def forge_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Change its identity."""
+        self._kept(snapshot).identity = new_id()
+
+    def forge_share(self, share: Replica) -> None:
+        """Change its identity."""
+        self._volume(share).identity = new_id()
+
+    @contextmanager
+    def foreign_share(self, size: int) -> Iterator[str]:
+        """Plant a volume without a mark."""
+        name = f"by-hand-{new_id()[:8]}"
+        self._driver.plant(name, size, {})
+        yield name
+        STORAGE[self.backend].pop(name, None)
+
+    def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
+        """Look for volumes, snapshots and discarded data that nothing on record accounts for."""
+        ids = {share.id for share in shares}
+        known = {snapshot.snapshot_id for snapshot in snapshots}
+        held = STORAGE.get(self.backend, {})
+        ours = {name: volume for name, volume in held.items() if name in ids}
+        strange = [
+            f"{name}@{s}" for name, v in ours.items() for s, kept in v.snapshots.items() if kept.mark not in known
+        ]
+        discarded = [f"{name}: what was discarded" for name, volume in ours.items() if volume.aside is not None]
+        return [*(held.keys() - ours.keys()), *strange, *discarded]
