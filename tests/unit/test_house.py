@@ -17,7 +17,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LEVELS = (
     ("__main__",),
     ("cli", "web", "api", "integrations"),
-    ("dispatch", "conformance"),
+    ("dispatch", "conformance", "scaffold"),
     ("manager",),
     ("access", "adoption"),
     ("acceptance",),
