@@ -40,7 +40,7 @@ class Harness(ABC):
     :meth:`storage` answered. A hook is told of shares and snapshots as the driver is: by their ids on the backend.
     """
 
-    driver: ClassVar[str]
+    driver: str
     """The driver: its registered name, or ``package.module:Class`` of one that is not registered."""
     outlives_process: ClassVar[bool] = True
     """Whether the storage outlives the process. Where it does not, deaths are played by what nothing may catch."""
@@ -95,12 +95,12 @@ class Harness(ABC):
         """Make a snapshot invalid, as one is that ran out of room."""
         raise NotImplementedError
 
-    def forge_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Put another one in the snapshot's place: an identity that nobody recorded."""
+    def forge_snapshot(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
+        """Put another one in the snapshot's place for a while: an identity that nobody recorded."""
         raise NotImplementedError
 
-    def forge_share(self, share: Replica) -> None:
-        """Put another one in the share's place: an identity that nobody recorded."""
+    def forge_share(self, share: Replica) -> AbstractContextManager[None]:
+        """Put another one in the share's place for a while: an identity that nobody recorded."""
         raise NotImplementedError
 
     def no_room(self, share: Replica) -> AbstractContextManager[None]:

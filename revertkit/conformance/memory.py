@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,13 @@ class MemoryHarness(Harness):
         held = self._volume(snapshot.replica)
         del held.snapshots[held.named(snapshot.snapshot_id) or ""]
 
-    def forge_snapshot(self, snapshot: SnapshotInstance) -> None:
+    def forge_snapshot(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
         """Change its identity."""
-        self._kept(snapshot).identity = new_id()
+        return _forged(self._kept(snapshot))
 
-    def forge_share(self, share: Replica) -> None:
+    def forge_share(self, share: Replica) -> AbstractContextManager[None]:
         """Change its identity."""
-        self._volume(share).identity = new_id()
+        return _forged(self._volume(share))
 
     @contextmanager
     def foreign_share(self, size: int) -> Iterator[str]:
@@ -93,3 +93,10 @@ class MemoryHarness(Harness):
         ]
         discarded = [f"{name}: what was discarded" for name, volume in ours.items() if volume.aside is not None]
         return [*(held.keys() - ours.keys()), *strange, *discarded]
+
+
+@contextmanager
+def _forged(held: Volume | Kept) -> Iterator[None]:
+    true, held.identity = held.identity, new_id()
+    yield
+    held.identity = true

@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from revertkit import manifest
+from revertkit.errors import RevertkitError
 from revertkit.system.mounts import mounted_at
 
 Record = Mapping[str, object]
@@ -43,6 +44,14 @@ class Tree(ABC):
         Raises:
             OSError, LookupError, RevertkitError: it is not there, or not to be reached.
         """
+
+    def reachable(self) -> bool:
+        """Whether what was planted can be read."""
+        try:
+            self.read("same")
+        except (OSError, LookupError, RevertkitError):
+            return False
+        return True
 
     def capacity(self) -> int | None:
         """Tell how many bytes it could hold in all; None where no share has a capacity of its own."""
