@@ -140,8 +140,14 @@ def snapshot(source: Path, target: Path, *, read_only: bool = False) -> None:
 
 
 def limit(path: Path, size: int) -> None:
-    """Let the subvolume refer to `size` bytes and no more."""
+    """Let the subvolume refer to `size` bytes and no more.
+
+    Raises:
+        BackendError: it has another limit afterwards. An exit status of 0 is no proof.
+    """
     run(["btrfs", "qgroup", "limit", str(size), path], name=f"limit {path.name}")
+    if (now := there(path).limit) != size:
+        raise BackendError(f"btrfs answered that {path} is limited to {size} bytes, but it is to {now}")
 
 
 def delete(path: Path) -> None:
