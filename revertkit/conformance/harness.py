@@ -44,6 +44,8 @@ class Harness(ABC):
     """The driver: its registered name, or ``package.module:Class`` of one that is not registered."""
     outlives_process: ClassVar[bool] = True
     """Whether the storage outlives the process. Where it does not, deaths are played by what nothing may catch."""
+    reads_snapshots: ClassVar[bool] = False
+    """Whether :meth:`snapshot_tree` can read a snapshot that is mounted nowhere, and has no locations."""
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Cases that are known to fail, by name (``test_size_comes_back``, ``test_faults[revert-kill before]``), each with
     the reason. One that passes is a failure."""
@@ -70,7 +72,7 @@ class Harness(ABC):
         """
 
     def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
-        """Answer how a mounted snapshot is read. Needed where mountable snapshots are claimed."""
+        """Answer how a snapshot is read. Needed where mountable snapshots are claimed; `locations` are where it is."""
         raise NotImplementedError
 
     # --- hooks

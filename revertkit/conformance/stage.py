@@ -19,6 +19,7 @@ from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
 from revertkit.status import RESTING, RuleState, Status
 from revertkit.store import operations, shares, snapshots
@@ -57,6 +58,7 @@ class Stage:
         self.harness, self._repeat = harness, repeat
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
         self.settings = Settings(host="host", state_dir=home / "state", backends={harness.backend: backend})
+        self._first = ShareManager.open(self.settings).site
         self.manager = self.opened()
         self.pool: Pool = self.driver.pools()[0]
         self.lacks: Mapping[Capability, str] = report(self.driver, self.pool)
@@ -65,10 +67,10 @@ class Stage:
     def opened(
         self, *, repeat: int | None = None, dispatch: Dispatch = here, progress: Progress | None = None
     ) -> ShareManager:
-        """Open a new manager on the same records, as the next start of a program would."""
-        opened = ShareManager.open(self.settings)
-        times = self._repeat if repeat is None else repeat
-        site = RepeatingSite(opened.site, times) if times > 1 else opened.site
+        """Open a manager with drivers of its own on the same records, as the next start of a program would."""
+        first, times = self._first, self._repeat if repeat is None else repeat
+        site = Site(first.host, first.store, first.locks, first.backends)
+        site = RepeatingSite(site, times) if times > 1 else site
         return ShareManager(site, dispatch=dispatch, progress=progress)
 
     def _specs(self) -> dict[str, str]:
@@ -182,11 +184,10 @@ class Stage:
         Raises:
             Missing: neither can be had.
         """
-        try:
+        if self._sees_snapshots:
             return self.mounted(snapshot).record()
-        except (NotImplementedError, LookupError):
-            if not self.claims("create_from_snapshot"):
-                raise Missing("kept", "the harness reads no snapshot, and no share can be made from one") from None
+        if not self.claims("create_from_snapshot"):
+            raise Missing("kept", "the harness reads no snapshot, and no share can be made from one")
         child = self.share(self.instance(snapshot).size, snapshot=snapshot.id)
         try:
             return self.tree(child).record()
@@ -196,7 +197,11 @@ class Stage:
     @property
     def keeps_in_sight(self) -> bool:
         """Whether :meth:`kept` can be answered."""
-        return self.claims("create_from_snapshot") or self.claims("mountable_snapshots") or self.hooked("snapshot_tree")
+        return self._sees_snapshots or self.claims("create_from_snapshot")
+
+    @property
+    def _sees_snapshots(self) -> bool:
+        return self.harness.reads_snapshots or self.claims("mountable_snapshots")
 
     # --- access
 

@@ -19,6 +19,7 @@ class MemoryHarness(Harness):
 
     driver = "memory"
     outlives_process = False
+    reads_snapshots = True
 
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:

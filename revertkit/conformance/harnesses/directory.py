@@ -1,0 +1,79 @@
+"""The harness of the directory driver."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from revertkit.conformance.harness import LocalHarness
+from revertkit.conformance.trees import LocalTree, Tree
+from revertkit.drivers.directory.home import OURS, Home, Wrapper
+from revertkit.models import ExportLocation, Replica, SnapshotInstance, new_id
+
+
+class DirectoryHarness(LocalHarness):
+    """Directories, which need nothing to be made on but a place; without a settings file, one of the run's own."""
+
+    driver = "directory"
+    reads_snapshots: ClassVar[bool] = True
+
+    @contextmanager
+    def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
+        """Use the place of the settings file, or make one."""
+        if self.configured:
+            yield self.configured
+        else:
+            (home / "shares").mkdir()
+            yield {"mount_root": str(home / "shares")}
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.options["mount_root"])
+
+    def _home(self, share: Replica) -> Home:
+        return Home(self._root, share.id)
+
+    def _held(self, snapshot: SnapshotInstance) -> Wrapper:
+        return self._home(snapshot.replica).snapshot(snapshot.snapshot_id)
+
+    def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
+        """Look where the driver keeps it."""
+        return LocalTree(self._held(snapshot).data)
+
+    # --- hooks
+
+    def lose_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Remove it."""
+        shutil.rmtree(self._held(snapshot).path)
+
+    def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
+        """Let nothing tell any more which one it is."""
+        (self._held(snapshot).path / "identity").write_text("")
+
+    def forge_snapshot(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
+        """Write another identity."""
+        return _forged(self._held(snapshot))
+
+    def forge_share(self, share: Replica) -> AbstractContextManager[None]:
+        """Write another identity."""
+        return _forged(self._home(share).online)
+
+    def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
+        """Look among what only the driver writes."""
+        known = {self._held(snapshot).path for snapshot in snapshots}
+        homes = [self._home(share).path for share in shares]
+        ours = set((self._root / OURS).glob("share-*"))
+        inside = {path for home in homes if home.is_dir() for path in home.iterdir()}
+        return sorted(map(str, (ours - set(homes)) | (inside - known)))
+
+
+@contextmanager
+def _forged(held: Wrapper) -> Iterator[None]:
+    file = held.path / "identity"
+    true = file.read_text()
+    file.write_text(new_id())
+    yield
+    file.write_text(true)
