@@ -527,10 +527,9 @@ class DeletesOnlyWhatIsThere(Broken):
 
 def _all(cls: type) -> Iterator[type[ShareDriver]]:
     for child in cls.__subclasses__():
-        if child.__module__ == __name__:
-            yield from _all(child)
-            if "seen_by" in vars(child):
-                yield child
+        yield from _all(child)
+        if child.__module__ == __name__ and isinstance(getattr(child, "seen_by", None), str):
+            yield child
 
 
 MUTANTS: Sequence[type[ShareDriver]] = sorted({*_all(ShareDriver)}, key=lambda cls: cls.__name__)

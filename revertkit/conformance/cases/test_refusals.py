@@ -139,11 +139,11 @@ def test_open_snapshot(stage: Stage) -> None:
 
 
 @behaviour(10)
-@requires("revert", "lose_snapshot")
+@requires("revert")
 def test_snapshot_that_is_missing(stage: Stage) -> None:
     """The target is on record, and not on the backend."""
     share, snapshot = _two_deep(stage)
-    stage.harness.lose_snapshot(stage.instance(snapshot))
+    stage.lose(snapshot)
     _refused(stage, share, snapshot)
 
 
@@ -157,21 +157,21 @@ def test_snapshot_that_is_invalid(stage: Stage) -> None:
 
 
 @behaviour(10)
-@requires("revert", "forge_snapshot")
+@requires("revert")
 def test_snapshot_of_another_identity(stage: Stage) -> None:
     """Something else stands in the target's place."""
     share, snapshot = _two_deep(stage)
-    with stage.harness.forge_snapshot(stage.instance(snapshot)):
+    with stage.snapshot_of_another_identity(snapshot):
         _refused(stage, share, snapshot)
     stage.revert(snapshot)
 
 
 @behaviour(10)
-@requires("revert", "forge_share")
+@requires("revert")
 def test_share_of_another_identity(stage: Stage) -> None:
     """Something else stands in the share's place; it is not brought online as the share either."""
     share, snapshot = _two_deep(stage)
-    with stage.harness.forge_share(stage.now(share).replica):
+    with stage.share_of_another_identity(share):
         _refused(stage, share, snapshot)
         with pytest.raises(Blocked):
             stage.driver.ensure_share(stage.now(share).replica)
@@ -179,12 +179,12 @@ def test_share_of_another_identity(stage: Stage) -> None:
 
 
 @behaviour(10)
-@requires("revert", "forge_share", "lose_snapshot")
+@requires("revert")
 def test_every_blocker_is_named(stage: Stage) -> None:
     """Of two, both: who mends one by one learns of the second only after the first."""
     share, snapshot = _two_deep(stage)
-    with stage.harness.forge_share(stage.now(share).replica):
-        stage.harness.lose_snapshot(stage.instance(snapshot))
+    with stage.share_of_another_identity(share):
+        stage.lose(snapshot)
         with pytest.raises(Blocked) as refusal:
             stage.manager.check_revert(CONTEXT, snapshot.id)
     assert len(refusal.value.blockers) >= 2, refusal.value

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from revertkit.conformance.harness import LocalHarness
 from revertkit.conformance.trees import LocalTree, Tree
 from revertkit.drivers.directory.home import OURS, Home, Wrapper
-from revertkit.models import ExportLocation, Replica, SnapshotInstance, new_id
+from revertkit.models import ExportLocation, Replica, SnapshotInstance
 
 
 class DirectoryHarness(LocalHarness):
     """Directories, which need nothing to be made on but a place; without a settings file, one of the run's own."""
 
     driver = "directory"
+    inapplicable = {  # noqa: RUF012 - as in its base
+        "foreign_snapshot": "nobody but the driver can take a snapshot of a directory",
+        "spoil_snapshot": "a copy of a directory is sound as long as it is there",
+        "no_room": "room on a file system cannot be taken away from a share alone",
+    }
     reads_snapshots: ClassVar[bool] = True
 
     @contextmanager
@@ -45,22 +49,6 @@ class DirectoryHarness(LocalHarness):
 
     # --- hooks
 
-    def lose_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove it."""
-        shutil.rmtree(self._held(snapshot).path)
-
-    def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Let nothing tell any more which one it is."""
-        (self._held(snapshot).path / "identity").write_text("")
-
-    def forge_snapshot(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
-        """Write another identity."""
-        return _forged(self._held(snapshot))
-
-    def forge_share(self, share: Replica) -> AbstractContextManager[None]:
-        """Write another identity."""
-        return _forged(self._home(share).online)
-
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
         """Look among what only the driver writes."""
         known = {self._held(snapshot).path for snapshot in snapshots}
@@ -68,12 +56,3 @@ class DirectoryHarness(LocalHarness):
         ours = set((self._root / OURS).glob("share-*"))
         inside = {path for home in homes if home.is_dir() for path in home.iterdir()}
         return sorted(map(str, (ours - set(homes)) | (inside - known)))
-
-
-@contextmanager
-def _forged(held: Wrapper) -> Iterator[None]:
-    file = held.path / "identity"
-    true = file.read_text()
-    file.write_text(new_id())
-    yield
-    file.write_text(true)
