@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +93,32 @@ def new(
     for line in ["", *(f"  {step}" for step in steps), ""]:
         say(line)
     say(f"Then make it yours, from {names['package']}/storage.py upwards; its README.md says in which order.")
+
+
+class Table(StrEnum):
+    """How the matrix is printed."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@app.command("matrix")
+def matrix(
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT...", help="Files that the conformance suite wrote by --report.")
+    ],
+    output: Annotated[Table, typer.Option("--format", "-f", help="Print a table for documents, or JSON.")] = (
+        Table.MARKDOWN
+    ),
+) -> None:
+    """Print what drivers have proven, one column per report: capabilities, cases, points swept, versions, dates."""
+    from revertkit.conformance import report
+
+    read = [report.read(path) for path in reports]
+    if output is Table.JSON:
+        show_rows(report.rows(read), {}, Format.JSON, "")
+    else:
+        say(report.markdown(read))
 
 
 def driver_row(listing: Listing) -> dict[str, Any]:

@@ -42,8 +42,12 @@ class Harness(ABC):
 
     driver: str
     """The driver: its registered name, or ``package.module:Class`` of one that is not registered."""
+    inapplicable: Mapping[str, str] = {}
+    """Hooks that make no sense on this backend, each with the reason; others that are missing are listed as such."""
     outlives_process: ClassVar[bool] = True
     """Whether the storage outlives the process. Where it does not, deaths are played by what nothing may catch."""
+    reads_snapshots: ClassVar[bool] = False
+    """Whether :meth:`snapshot_tree` can read a snapshot that is mounted nowhere, and has no locations."""
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Cases that are known to fail, by name (``test_size_comes_back``, ``test_faults[revert-kill before]``), each with
     the reason. One that passes is a failure."""
@@ -70,7 +74,7 @@ class Harness(ABC):
         """
 
     def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
-        """Answer how a mounted snapshot is read. Needed where mountable snapshots are claimed."""
+        """Answer how a snapshot is read. Needed where mountable snapshots are claimed; `locations` are where it is."""
         raise NotImplementedError
 
     # --- hooks
@@ -84,23 +88,14 @@ class Harness(ABC):
         raise NotImplementedError
 
     def foreign_snapshot(self, share: Replica) -> AbstractContextManager[tuple[str, Callable[[], bool]]]:
-        """Take a snapshot with the storage's own tools; answer its name, and a look whether it is there still."""
-        raise NotImplementedError
+        """Take a snapshot with the storage's own tools; answer its name, and a look whether it is there still.
 
-    def lose_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove a snapshot behind the driver's back."""
+        It may be adopted meanwhile, and called otherwise: remove it afterwards whatever its name, if it is there.
+        """
         raise NotImplementedError
 
     def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Make a snapshot invalid, as one is that ran out of room."""
-        raise NotImplementedError
-
-    def forge_snapshot(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
-        """Put another one in the snapshot's place for a while: an identity that nobody recorded."""
-        raise NotImplementedError
-
-    def forge_share(self, share: Replica) -> AbstractContextManager[None]:
-        """Put another one in the share's place for a while: an identity that nobody recorded."""
         raise NotImplementedError
 
     def no_room(self, share: Replica) -> AbstractContextManager[None]:
@@ -108,7 +103,10 @@ class Harness(ABC):
         raise NotImplementedError
 
     def foreign_share(self, size: int) -> AbstractContextManager[str]:
-        """Make something of `size` GiB that the driver did not make and can adopt, empty; answer what it is called."""
+        """Make something of `size` GiB that the driver did not make and can adopt, empty; answer what it is called.
+
+        It may be adopted meanwhile, and called otherwise: remove it afterwards whatever its name, if it is there.
+        """
         raise NotImplementedError
 
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
@@ -120,10 +118,7 @@ HOOKS = (
     "exported",
     "hold",
     "foreign_snapshot",
-    "lose_snapshot",
     "spoil_snapshot",
-    "forge_snapshot",
-    "forge_share",
     "no_room",
     "foreign_share",
     "leftovers",

@@ -17,6 +17,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(HARNESS, "revertkit: the harness (package.module:Class) whose driver the conformance suite tests")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known, to whoever imports cases."""
+    config.addinivalue_line("markers", "behaviour(*numbers): revertkit: what a driver must do, by its number")
+    config.addinivalue_line("markers", "requires(*names): revertkit: what a case needs")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Bring the suite in, with its options, where the command line or the settings ask for it."""

@@ -1,6 +1,6 @@
 """What a case needs, declared in one place: what the driver claims, a hook of its harness, or something of this host.
 
-A case names what it needs (``@requires("revert", "forge_share")``) and the behaviour of the contract that it holds
+A case names what it needs (``@requires("revert", "hold")``) and the behaviour of the contract that it holds
 (``@behaviour(10)``: the numbers of docs/conformance.md). One whose need is not met is skipped, counted and listed at
 the end under its kind; ``--require`` makes such a skip a failure.
 """

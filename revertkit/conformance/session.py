@@ -36,8 +36,6 @@ def add_options(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; what is wrong in them ends the run before it begins."""
-    for marker in ("behaviour(*numbers): what a driver must do, by its number", "requires(*names): what a case needs"):
-        config.addinivalue_line("markers", marker)
     config.stash[RUN] = Run(Options.of(config))
 
 

@@ -9,16 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from revertkit.capabilities import Capability, report
+from revertkit.capabilities import Capability, report, verbs
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.repeating import RepeatingSite
 from revertkit.conformance.requirements import CLAIMS, HOST, Kind, Missing, Unmet
 from revertkit.conformance.trees import Record, Tree
-from revertkit.driver import ShareDriver
+from revertkit.driver import ShareDriver, SupportsSnapshots
 from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance
+from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
 from revertkit.status import RESTING, RuleState, Status
 from revertkit.store import operations, shares, snapshots
@@ -57,6 +58,7 @@ class Stage:
         self.harness, self._repeat = harness, repeat
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
         self.settings = Settings(host="host", state_dir=home / "state", backends={harness.backend: backend})
+        self._first = ShareManager.open(self.settings).site
         self.manager = self.opened()
         self.pool: Pool = self.driver.pools()[0]
         self.lacks: Mapping[Capability, str] = report(self.driver, self.pool)
@@ -65,11 +67,10 @@ class Stage:
     def opened(
         self, *, repeat: int | None = None, dispatch: Dispatch = here, progress: Progress | None = None
     ) -> ShareManager:
-        """Open a new manager on the same records, as the next start of a program would."""
-        opened = ShareManager.open(self.settings)
-        times = self._repeat if repeat is None else repeat
-        site = RepeatingSite(opened.site, times) if times > 1 else opened.site
-        return ShareManager(site, dispatch=dispatch, progress=progress)
+        """Open a manager with drivers of its own on the same records, as the next start of a program would."""
+        first, times = self._first, self._repeat if repeat is None else repeat
+        site = Site(first.host, first.store, first.locks, first.backends)
+        return ShareManager(RepeatingSite(site, times) if times > 1 else site, dispatch=dispatch, progress=progress)
 
     def _specs(self) -> dict[str, str]:
         wanted = {"driver_handles_share_servers": "false"}
@@ -114,6 +115,8 @@ class Stage:
         if name in HOST:
             why = self._host.get(name, "")
             return Unmet(name, Kind.HOST, why) if why else None
+        if name in self.harness.inapplicable:
+            return Unmet(name, Kind.HOST, self.harness.inapplicable[name])
         why = f"{type(self.harness).__name__} has no {name}"
         return None if self.hooked(name) else Unmet(name, Kind.HOOK, why)
 
@@ -182,11 +185,10 @@ class Stage:
         Raises:
             Missing: neither can be had.
         """
-        try:
+        if self._sees_snapshots:
             return self.mounted(snapshot).record()
-        except (NotImplementedError, LookupError):
-            if not self.claims("create_from_snapshot"):
-                raise Missing("kept", "the harness reads no snapshot, and no share can be made from one") from None
+        if not self.claims("create_from_snapshot"):
+            raise Missing("kept", "the harness reads no snapshot, and no share can be made from one")
         child = self.share(self.instance(snapshot).size, snapshot=snapshot.id)
         try:
             return self.tree(child).record()
@@ -196,7 +198,46 @@ class Stage:
     @property
     def keeps_in_sight(self) -> bool:
         """Whether :meth:`kept` can be answered."""
-        return self.claims("create_from_snapshot") or self.claims("mountable_snapshots") or self.hooked("snapshot_tree")
+        return self._sees_snapshots or self.claims("create_from_snapshot")
+
+    @property
+    def _sees_snapshots(self) -> bool:
+        return self.harness.reads_snapshots or self.claims("mountable_snapshots")
+
+    # --- what is not as it is on record
+
+    @contextmanager
+    def share_of_another_identity(self, share: Share) -> Iterator[None]:
+        """Let what stands in the share's place be another one than is on record."""
+        found = self.now(share)
+        true = Stored(backend_id=found.replica.backend_id or "", size=found.size, undo_id=found.replica.undo_id)
+        self._set_stored(found, true.model_copy(update={"backend_id": new_id()}))
+        try:
+            yield
+        finally:
+            self._set_stored(found, true)
+
+    def _set_stored(self, share: Share, stored: Stored) -> None:
+        with self.manager.site.store.write() as tx:
+            shares.set_stored(tx, share, stored)
+
+    @contextmanager
+    def snapshot_of_another_identity(self, snapshot: Snapshot) -> Iterator[None]:
+        """Let what stands in the snapshot's place be another one than is on record."""
+        true = self.instance(snapshot).backend_id or ""
+        self._set_backend_id(snapshot, new_id())
+        try:
+            yield
+        finally:
+            self._set_backend_id(snapshot, true)
+
+    def _set_backend_id(self, snapshot: Snapshot, backend_id: str) -> None:
+        with self.manager.site.store.write() as tx:
+            snapshots.set_backend_id(tx, snapshot.instance_id, backend_id)
+
+    def lose(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot from the backend, past the manager."""
+        verbs(self.driver, SupportsSnapshots).delete_snapshot(self.instance(snapshot))
 
     # --- access
 

@@ -32,6 +32,8 @@ class BtrfsHarness(LocalHarness):
     """Shares on a btrfs in a file, or on the one that a settings file names."""
 
     driver = "btrfs"
+    inapplicable: Mapping[str, str] = {"no_room": "a revert shares every block with its snapshot, and needs no room"}
+    reads_snapshots = True
 
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
@@ -46,6 +48,10 @@ class BtrfsHarness(LocalHarness):
         """Reach it where it is online."""
         return SubvolumeTree(local_path(locations))
 
+    def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> LocalTree:
+        """Read it where it is kept, since no user can mount it."""
+        return LocalTree(self._path(snapshot))
+
     # --- hooks
 
     @contextmanager
@@ -56,23 +62,9 @@ class BtrfsHarness(LocalHarness):
         yield path.name, path.exists
         btrfs.delete(path)
 
-    def lose_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Delete it."""
-        btrfs.delete(self._path(snapshot))
-
     def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Let it be written to."""
         run(["btrfs", "property", "set", "-ts", self._path(snapshot), "ro", "false"])
-
-    def forge_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Take another one in its place."""
-        btrfs.delete(self._path(snapshot))
-        btrfs.snapshot(self._home(snapshot.replica).online, self._path(snapshot), read_only=True)
-
-    def forge_share(self, share: Replica) -> None:
-        """Make another one in its place."""
-        btrfs.delete(self._home(share).online)
-        btrfs.create(self._home(share).online)
 
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
         """Look for subvolumes that nothing on record accounts for."""

@@ -5,6 +5,7 @@
 with ``revertkit_harness = "mypackage.harness:MyHarness"`` in pytest's settings.
 """
 
+from revertkit.conformance.cases.test_adoption import *
 from revertkit.conformance.cases.test_claims import *
 from revertkit.conformance.cases.test_data import *
 from revertkit.conformance.cases.test_failure import *

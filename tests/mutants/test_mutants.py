@@ -1,0 +1,57 @@
+"""A suite that lets one of these pass is broken: each broken driver is caught, by the case that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import broken
+import pytest
+
+from revertkit.conformance import cases, report
+from revertkit.driver import ShareDriver
+from revertkit.drivers.directory import DirectoryDriver
+from revertkit.drivers.memory import MemoryDriver
+
+
+@pytest.fixture(autouse=True)
+def _in_memory(fast_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested here is not the disk."""
+    monkeypatch.setattr("tempfile.tempdir", str(fast_root))
+
+
+def run(driver: type[ShareDriver], case: str, tmp_path: Path) -> report.Report:
+    """Run one case on one driver, in this process."""
+    harness = "InDirectories" if issubclass(driver, DirectoryDriver) else "InMemory"
+    module = getattr(cases, case.partition("[")[0]).__module__
+    out = tmp_path / "report.json"
+    pytest.main(
+        [
+            *("-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-q", "-s"),
+            *("--pyargs", f"{module}::{case}", "--harness", f"broken:{harness}"),
+            *("--driver", f"{driver.__module__}:{driver.__name__}", "--report", str(out), "--seed", "1"),
+        ]
+    )
+    return report.read(out)
+
+
+@pytest.mark.parametrize("mutant", broken.MUTANTS, ids=lambda cls: cls.__name__)
+def test_it_is_caught(mutant: type[ShareDriver], tmp_path: Path) -> None:
+    """The case that the mutant names fails on it, in its own assertions and not before."""
+    case = mutant.seen_by  # type: ignore[attr-defined]
+    found = run(mutant, case, tmp_path)
+    assert list(found.failed) == [case], f"{mutant.__name__} passes {case}"
+    print(found.failed[case])
+
+
+@pytest.mark.parametrize("case", sorted({mutant.seen_by for mutant in broken.MUTANTS}))  # type: ignore[attr-defined]
+def test_a_sound_driver_is_not(case: str, tmp_path: Path) -> None:
+    """The same case holds on the driver that was not broken."""
+    sound = DirectoryDriver if case in ("test_open_share", "test_lies[revert]") else MemoryDriver
+    found = run(sound, case, tmp_path)
+    assert (found.passed, found.failed) == ([case], {})
+
+
+def test_there_are_enough() -> None:
+    """At least twenty, and each is another one."""
+    assert len(broken.MUTANTS) >= 20
+    assert len({mutant.__doc__ for mutant in broken.MUTANTS}) == len(broken.MUTANTS)
