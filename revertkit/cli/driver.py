@@ -118,7 +118,8 @@ def matrix(
     if output is Table.JSON:
         show_rows(report.rows(read), {}, Format.JSON, "")
     else:
-        say(report.markdown(read))
+        for line in report.markdown(read):
+            say(line)
 
 
 def driver_row(listing: Listing) -> dict[str, Any]:

@@ -107,12 +107,12 @@ def rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
     return capabilities + [{"what": what} | {_column(one): of(one) for one in reports} for what, of in figures.items()]
 
 
-def markdown(reports: Sequence[Report]) -> str:
-    """Make the table of the documents."""
+def markdown(reports: Sequence[Report]) -> list[str]:
+    """Make the table of the documents, line by line."""
     table = rows(reports)
     columns = list(table[0])
     lines = [["", *columns[1:]], ["---"] * len(columns), *([str(row[column]) for column in columns] for row in table)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
 
 
 def _column(report: Report) -> str:

@@ -33,7 +33,6 @@ HOST: dict[str, str] = {
     "root": "owners can be changed by root alone",
     "attributes": "the share's file system keeps extended attributes",
     "acls": "the share's file system keeps access control lists",
-    "capacity": "each share is a file system of its own, whose size can be seen",
     "kept": "what a snapshot holds can be read: mounted, by `snapshot_tree`, or as a new share",
     "exports": "the backend exports to an address that it is told",
     "nfs_client": "this host can mount over NFS what the backend exports",

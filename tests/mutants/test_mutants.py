@@ -6,8 +6,10 @@ from pathlib import Path
 
 import broken
 import pytest
+from conforming import run_suite
 
-from revertkit.conformance import cases, report
+from revertkit.conformance import cases
+from revertkit.conformance.report import Report
 from revertkit.driver import ShareDriver
 from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.memory import MemoryDriver
@@ -19,19 +21,13 @@ def _in_memory(fast_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(fast_root))
 
 
-def run(driver: type[ShareDriver], case: str, tmp_path: Path) -> report.Report:
-    """Run one case on one driver, in this process."""
+def run(driver: type[ShareDriver], case: str, tmp_path: Path) -> Report:
+    """Run one case on one driver."""
     harness = "InDirectories" if issubclass(driver, DirectoryDriver) else "InMemory"
     module = getattr(cases, case.partition("[")[0]).__module__
-    out = tmp_path / "report.json"
-    pytest.main(
-        [
-            *("-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-q", "-s"),
-            *("--pyargs", f"{module}::{case}", "--harness", f"broken:{harness}"),
-            *("--driver", f"{driver.__module__}:{driver.__name__}", "--report", str(out), "--seed", "1"),
-        ]
-    )
-    return report.read(out)
+    named = f"{driver.__module__}:{driver.__name__}"
+    ran = run_suite(tmp_path, "--pyargs", f"{module}::{case}", "--harness", f"broken:{harness}", "--driver", named)
+    return ran.found
 
 
 @pytest.mark.parametrize("mutant", broken.MUTANTS, ids=lambda cls: cls.__name__)
