@@ -31,6 +31,7 @@ test: test-host  ## run the tests of this host, then the core of the scenarios i
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
+	tests/packages
 	$(BIN)/python -m pytest tests
 
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
