@@ -10,7 +10,7 @@ from pathlib import Path
 
 from revertkit.models import GIB, Blocker, SnapshotInstance
 from revertkit.system.holders import holders
-from revertkit.system.mounts import mounts_within
+from revertkit.system.mounts import mounts, mounts_within
 from revertkit_btrfs import btrfs
 from revertkit_btrfs.btrfs import Subvolume
 from revertkit_btrfs.home import Home
@@ -57,10 +57,17 @@ def of_inside(live: Subvolume | None) -> Iterator[Blocker]:
             yield Blocker(kind="mounted", what=f"{point} is mounted inside the share", mend="unmount it")
 
 
-def of_use(*paths: Path) -> Iterator[Blocker]:
-    """A process has something of it open."""
-    for holder in holders(*paths):
+def of_use(home: Home, *snapshots: Path) -> Iterator[Blocker]:
+    """A process has something of the share open, or of a snapshot, or the share is mounted at another place too.
+
+    Who uses it there is not seen here, and would be left with what is discarded.
+    """
+    for holder in holders(home.online, home.current, *snapshots):
         yield Blocker(kind="open", what=f"in use by {holder}", mend="close it or end the process")
+    for mount in mounts():
+        _, name, inside = mount.root.partition(f"/{home.online.name}")
+        if mount.fstype == "btrfs" and name and not inside.startswith("/snap-"):
+            yield Blocker(kind="mounted", what=f"{mount.target} shows it too", mend=f"umount {mount.target}")
 
 
 def of_revert(home: Home, live: Subvolume | None, snapshot: SnapshotInstance) -> Iterator[Blocker]:
@@ -73,7 +80,7 @@ def of_revert(home: Home, live: Subvolume | None, snapshot: SnapshotInstance) ->
         yield from of_identity(home, live, snapshot.replica.backend_id or "nothing")
     yield from of_snapshot(home, snapshot)
     yield from of_inside(live)
-    yield from of_use(home.online, home.current, home.snapshot(snapshot.snapshot_id))
+    yield from of_use(home, home.snapshot(snapshot.snapshot_id))
 
 
 def of_removal(home: Home) -> Iterator[Blocker]:

@@ -107,6 +107,8 @@ def quotas(root: Path) -> str:
     Raises:
         BackendError: it is not there, or it is no btrfs.
     """
+    if not root.is_dir():
+        raise BackendError(f"there is no {root}: make it on a mounted btrfs, or set mount_root to a place on one")
     columns = ["--noheadings", "--output", "FSTYPE,UUID", "--target", str(root)]
     fstype, _, uuid = run(["findmnt", *columns], changes=False).stdout.strip().partition(" ")
     if fstype != "btrfs":

@@ -11,7 +11,7 @@ import pytest
 from revertkit_btrfs import BtrfsDriver, btrfs
 from revertkit_btrfs.harness import loop_btrfs
 
-from revertkit.errors import Blocked, OperationFailed
+from revertkit.errors import BackendError, Blocked, OperationFailed
 from revertkit.manager import ShareManager
 from revertkit.models import GIB, Context, Share
 from revertkit.settings import BackendSettings, Settings
@@ -95,6 +95,27 @@ def test_what_no_snapshot_holds_is_refused(world: tuple[ShareManager, Path]) -> 
         manager.revert_to_snapshot(ME, "before")
     assert (where(share) / "inner" / "precious").read_text() == "precious"
     assert (where(share) / "file").read_text() == "before"
+
+
+def test_who_sees_it_elsewhere_is_named(world: tuple[ShareManager, Path], tmp_path: Path) -> None:
+    """Below another mount point the share would stay what it was, until that is removed under its users."""
+    manager, _ = world
+    share = new_share(manager, "before")
+    (tmp_path / "elsewhere").mkdir()
+    btrfs.run(["mount", "--bind", where(share), tmp_path / "elsewhere"])
+    try:
+        with pytest.raises(Blocked, match=f"{tmp_path}/elsewhere shows it too"):
+            manager.revert_to_snapshot(ME, "before")
+    finally:
+        btrfs.run(["umount", tmp_path / "elsewhere"])
+    manager.revert_to_snapshot(ME, "before")
+
+
+def test_where_there_is_no_btrfs(tmp_path: Path) -> None:
+    """A root that is missing, or on another file system, is named with the mend."""
+    for root, said in ((tmp_path / "none", "there is no"), (Path("/proc"), "not on btrfs")):
+        with pytest.raises(BackendError, match=said):
+            BtrfsDriver("fast", BtrfsDriver.Options(mount_root=root)).pools()
 
 
 def test_how_much_a_revert_discards(world: tuple[ShareManager, Path]) -> None:
