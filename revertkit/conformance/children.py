@@ -11,7 +11,6 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,12 @@ def held_open(path: Path) -> Iterator[int]:
             holder.kill()
 
 
-@cache
-def _processes() -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["revertkit.manager", "sh", "tooz.coordination", "tooz.drivers.file"])
-    return context
+_processes = multiprocessing.get_context("forkserver")
+
+
+def preload(*modules: str) -> None:
+    """Have the fork server import these once, before it is first used, so that no child has to."""
+    _processes.set_forkserver_preload(["__main__", *modules, "sh", "tooz.coordination", "tooz.drivers.file"])
 
 
 def killed(call: Callable[..., None], *arguments: Any) -> bool:
@@ -42,7 +42,7 @@ def killed(call: Callable[..., None], *arguments: Any) -> bool:
     Raises:
         AssertionError: it failed in another way, or has not ended; its traceback is on stderr.
     """
-    child = _processes().Process(target=call, args=arguments, daemon=True)
+    child = _processes.Process(target=call, args=arguments, daemon=True)
     child.start()
     child.join(SECONDS)
     if child.exitcode is None:

@@ -47,6 +47,8 @@ class Options:
         """
         asked = config.option
         try:
+            if getattr(asked, "numprocesses", None):
+                raise ValueError("one process runs the suite, since it is about one backend: leave out -n")
             if asked.repeat < 1:
                 raise ValueError(f"--repeat is a number from 1, not {asked.repeat}")
             return cls(

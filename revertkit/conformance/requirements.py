@@ -33,6 +33,7 @@ HOST: dict[str, str] = {
     "root": "owners can be changed by root alone",
     "attributes": "the share's file system keeps extended attributes",
     "acls": "the share's file system keeps access control lists",
+    "shrink_with_snapshots": "a share that has snapshots can be shrunk",
     "kept": "what a snapshot holds can be read: mounted, by `snapshot_tree`, or as a new share",
     "exports": "the backend exports to an address that it is told",
     "nfs_client": "this host can mount over NFS what the backend exports",

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from revertkit import registry
+from revertkit.conformance import interruptions
+from revertkit.conformance.children import preload
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.options import Options
 from revertkit.conformance.report import Report, Skipped, Swept
@@ -81,6 +83,7 @@ class Run:
         self._stack.callback(shutil.rmtree, self._home, ignore_errors=True)
         self.harness.options = dict(self._stack.enter_context(self.harness.storage(self._home)))
         self._new_stage()
+        preload(interruptions.__name__, type(self.stage.driver).__module__)
         self.opened = True
 
     def _new_stage(self) -> None:

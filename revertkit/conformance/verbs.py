@@ -31,6 +31,7 @@ class World:
             self.taken = {word: stage.taken(self.share, word) for word in ("older", "newer")}
         self.now = stage.planted(self.share, "now")
         self.access = stage.access(self.share)
+        self.capacity = stage.tree(self.share).capacity()
 
     @property
     def manager(self) -> ShareManager:

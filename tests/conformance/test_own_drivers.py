@@ -15,8 +15,9 @@ from revertkit.conformance import report
 
 CLAIMS = {
     "memory": "snapshots,create_from_snapshot,revert,mountable_snapshots,extend,shrink,access_rules,exports,"
-    "manage,manage_snapshots,kept,exported,foreign_snapshot,foreign_share,leftovers",
-    "directory": "snapshots,create_from_snapshot,revert,extend,shrink,kept,hold,leftovers,attributes,acls",
+    "manage,manage_snapshots,kept,shrink_with_snapshots,exported,foreign_snapshot,foreign_share,leftovers",
+    "directory": "snapshots,create_from_snapshot,revert,extend,shrink,kept,shrink_with_snapshots,hold,leftovers,"
+    "attributes,acls",
 }
 """What must not be missing of each: all that it claims, and every hook that it can have."""
 SKIPPED = {

@@ -86,6 +86,7 @@ def test_a_known_failure(tmp_path: Path) -> None:
         (("--require", "everything"), "there is no requirement 'everything'"),
         (("--points", "some"), "--points is 'all' or a number"),
         (("--repeat", "0"), "--repeat is a number from 1"),
+        (("-n", "2"), "leave out -n"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused(tmp_path: Path, argv: tuple[str, ...], said: str) -> None:

@@ -492,6 +492,22 @@ class SwallowsAnErrorOfTheSize(Broken):
             )
 
 
+class RevertsOverWhatWasWrittenSince(Broken):
+    """Whoever calls late has it done once more."""
+
+    seen_by = "test_what_was_written_since_is_never_reverted_away"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is not RevertState.UNKNOWN:
+            return super().revert_to_snapshot(snapshot)
+        target, held = self.target(snapshot), self.held(snapshot.replica)
+        held.files = dict(target.files)
+        return Reverted(
+            share=Stored(backend_id=held.identity, size=held.size),
+            snapshot=Stored(backend_id=target.identity, size=held.size),
+        )
+
+
 class LeavesWhatItDiscarded(Broken):
     """Nobody sweeps."""
 

@@ -17,7 +17,7 @@ from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.trees import Tree
 from revertkit.driver import SupportsRevert, SupportsSnapshots
-from revertkit.errors import Blocked, Conflict
+from revertkit.errors import Blocked, Conflict, RevertkitError
 from revertkit.models import Share, Snapshot, SnapshotInstance, new_id
 
 __all__ = [
@@ -163,6 +163,9 @@ def test_snapshot_of_another_identity(stage: Stage) -> None:
     share, snapshot = _two_deep(stage)
     with stage.snapshot_of_another_identity(snapshot):
         _refused(stage, share, snapshot)
+        if stage.claims("create_from_snapshot"):
+            with pytest.raises(RevertkitError):
+                stage.share(snapshot=snapshot.id)
     stage.revert(snapshot)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from revertkit.capabilities import verbs
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Parked, Stage
 from revertkit.driver import SupportsRevert
+from revertkit.errors import Blocked
 from revertkit.manager import ShareManager
 from revertkit.models import RevertState, Share, Snapshot
 from revertkit.status import Status
@@ -17,6 +20,7 @@ __all__ = [
     "test_nothing_is_changed_where_all_is_well",
     "test_progress_only_grows",
     "test_progress_that_a_user_sees",
+    "test_what_was_written_since_is_never_reverted_away",
 ]
 
 
@@ -91,6 +95,10 @@ def test_finished_revert_that_nobody_recorded(stage: Stage) -> None:
     )
     assert driver.revert_state(old) in (RevertState.REVERTED, RevertState.UNKNOWN)
     assert driver.revert_to_snapshot(old) == first, "called again, it answers otherwise"
+    if first.share.backend_id != old.replica.backend_id:
+        with pytest.raises(Blocked):
+            stage.driver.ensure_share(old.replica)
+        assert not tree.reachable(), "a share of another identity than is on record was brought online"
     parked.abandon()
     assert all(found.at_rest for found in stage.opened().recover())
     _reverted(stage, share, before)
@@ -106,6 +114,24 @@ def _reverted(stage: Stage, share: Share, before: object) -> None:
     stage.opened().recover()
     assert stage.tree(share).record() == written, "another `recover` lost what was written"
     stage.assert_nothing_left()
+
+
+@behaviour(18)
+@requires("revert")
+def test_what_was_written_since_is_never_reverted_away(stage: Stage) -> None:
+    """A call that was made before, by a process that died, and is repeated late, is refused where it can be known."""
+    share = stage.share()
+    snapshot, _ = stage.taken(share, "first")
+    late = stage.instance(snapshot)
+    stage.revert(snapshot)
+    since, now = stage.planted(share, "since"), stage.instance(snapshot)
+    if (late.backend_id, late.replica.backend_id) == (now.backend_id, now.replica.backend_id):
+        return  # nothing tells the two calls apart, and the manager makes only the one
+    driver = verbs(stage.driver, SupportsRevert)
+    assert driver.revert_state(late) in (RevertState.UNCHANGED, RevertState.UNKNOWN)
+    with pytest.raises(Blocked):
+        driver.revert_to_snapshot(late)
+    assert stage.tree(share).record() == since, "what was written since is lost"
 
 
 @behaviour(17, 21)

@@ -10,8 +10,20 @@ from typing import Any
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.trees import MappingTree, Tree
 from revertkit.drivers.memory import MemoryDriver
-from revertkit.drivers.memory.storage import STORAGE, Volume
-from revertkit.models import ExportLocation, Replica, SnapshotInstance, new_id
+from revertkit.drivers.memory.storage import STORAGE, Files, Volume
+from revertkit.models import GIB, ExportLocation, Replica, SnapshotInstance, new_id
+
+
+class _Volume(MappingTree):
+    """A share, which is as large as its volume."""
+
+    def __init__(self, harness: MemoryHarness, share: Replica) -> None:
+        self._volume = harness.volume(share)
+        super().__init__(Files(self._volume))
+
+    def capacity(self) -> int | None:
+        """Tell the volume's size."""
+        return self._volume.size * GIB
 
 
 class MemoryHarness(Harness):
@@ -35,7 +47,7 @@ class MemoryHarness(Harness):
 
     def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:
         """Reach it through the driver's own way for users."""
-        return MappingTree(self._driver.files(share))
+        return _Volume(self, share)
 
     def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
         """Likewise."""
@@ -45,14 +57,15 @@ class MemoryHarness(Harness):
     def _driver(self) -> MemoryDriver:
         return MemoryDriver(self.backend, MemoryDriver.Options())
 
-    def _volume(self, share: Replica) -> Volume:
+    def volume(self, share: Replica) -> Volume:
+        """Find what is stored of a share."""
         return STORAGE[self.backend][share.id]
 
     # --- hooks
 
     def exported(self, share: Replica) -> object:
         """Name addresses and levels."""
-        return [(rule.access_to, rule.access_level) for rule in self._volume(share).exported_to]
+        return [(rule.access_to, rule.access_level) for rule in self.volume(share).exported_to]
 
     @contextmanager
     def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
@@ -60,9 +73,9 @@ class MemoryHarness(Harness):
         name = f"by-hand-{new_id()[:8]}"
         self._driver.plant_snapshot(share, name)
         try:
-            yield name, lambda: name in self._volume(share).snapshots
+            yield name, lambda: name in self.volume(share).snapshots
         finally:
-            self._volume(share).snapshots.pop(name, None)
+            self.volume(share).snapshots.pop(name, None)
 
     @contextmanager
     def foreign_share(self, size: int) -> Iterator[str]:
