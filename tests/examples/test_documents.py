@@ -100,19 +100,15 @@ def test_the_example_as_it_is_told(btrfs_driver: Author) -> None:
 
 
 IN_USE = """
-import os, pathlib, sys
+import os, pathlib, subprocess, sys
 from revertkit_btrfs.harness import loop_btrfs
-from revertkit.system.run import run
 
 home = pathlib.Path(sys.argv[1])
 with loop_btrfs(home) as root:
-    settings = (home / "told.toml").read_text().replace("/srv/shares", str(root))
-    (home / "settings.toml").write_text(settings + f'\\n')
-    os.environ["REVERTKIT_STATE_DIR"] = str(home / "state")
-    os.environ["REVERTKIT_CONFIG"] = str(home / "settings.toml")
-    import subprocess
+    (home / "settings.toml").write_text((home / "told.toml").read_text().replace("/srv/shares", str(root)))
+    os.environ |= {"REVERTKIT_CONFIG": str(home / "settings.toml"), "REVERTKIT_STATE_DIR": str(home / "state")}
     for line in (home / "commands").read_text().splitlines():
-        subprocess.run([sys.executable, "-m", *line.split(" ")], check=True)
+        subprocess.run([sys.executable, "-m", *line.split()], check=True)
 """
 """A desk with a btrfs on it, for as long as the commands take."""
 
