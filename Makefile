@@ -54,7 +54,7 @@ lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## mypy --strict on the package
+types: $(VENV)/.dev  ## mypy --strict on the package and the example
 	$(BIN)/mypy
 
 format: $(VENV)/.dev  ## let ruff format everything
