@@ -92,9 +92,8 @@ class Sweep:
         return came
 
     def _recover(self) -> None:
-        """Start anew, as after the death of the program, and once more."""
+        """Start anew, as after the death of the program."""
         self.stage.manager = self.stage.opened()
-        self.stage.manager.recover()
         self.stage.manager.recover()
         self.stage.assert_at_rest()
 
