@@ -184,7 +184,7 @@ def test_a_command_is_a_step_unless_it_only_reads() -> None:
 
 
 def test_a_command_that_only_pretends(tmp_path: Path) -> None:
-    """Only what would change something is answered for, where the pretender answers; its step is a step all the same."""
+    """Only what would change something is answered for, where the pretender answers; its step is one all the same."""
     told: list[list[str]] = []
     events: list[StepEvent] = []
 
