@@ -39,7 +39,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return shares.find(tx, share, context.project_id)
+            return shares.find(tx, share, scope_of(context))
 
     def snapshot(self, context: Context, snapshot: str) -> Snapshot:
         """Find a snapshot by id or name.
@@ -48,7 +48,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return snapshots.find(tx, snapshot, context.project_id)
+            return snapshots.find(tx, snapshot, scope_of(context))
 
     def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
         """Report every pool of these backends (of all), in the words of Manila's scheduler.
@@ -117,6 +117,11 @@ class Acceptance(Administration):
         return [
             (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
         ]
+
+
+def scope_of(context: Context) -> str | None:
+    """Say which project's things somebody may see: their own, or, of an administrator, any (None)."""
+    return None if context.is_admin else context.project_id
 
 
 def backend_of(named: str) -> str:

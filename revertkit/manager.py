@@ -42,12 +42,13 @@ from revertkit.operations import share as share_story
 from revertkit.operations import snapshot as snapshot_story
 from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
+from revertkit.records import Records
 from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Access, Adoption):
+class ShareManager(Access, Adoption, Records):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     @classmethod
@@ -139,7 +140,13 @@ class ShareManager(Access, Adoption):
     # --- snapshots
 
     def create_snapshot(
-        self, context: Context, share: str, *, name: str | None = None, description: str | None = None
+        self,
+        context: Context,
+        share: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Take a snapshot of a share.
 
@@ -156,6 +163,7 @@ class ShareManager(Access, Adoption):
             share=found,
             name=optional_name(name),
             description=description,
+            metadata=dict(metadata or {}),
         )
         operation = self._start(accept, found.id)
         return self.snapshot(context, operation.snapshot_id or "")
@@ -258,7 +266,10 @@ class ShareManager(Access, Adoption):
         backends = [name for name in self.site.backends if named is None or name == backend_of(named)]
         if not backends:
             raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
-        reports, silent = self.pools(*backends)
+        disabled = self.disabled_backends()
+        enabled = [name for name in backends if name not in disabled]
+        reports, silent = self.pools(*enabled) if enabled else ([], {})
+        silent |= {name: f"it is disabled: {disabled[name]}" for name in backends if name in disabled}
         candidates = [(pool, report) for pool, report in reports if named in (None, str(pool), pool.backend)]
         return scheduler.place(candidates, wanted.extra_specs, size, silent)
 

@@ -19,7 +19,7 @@ LEVELS = (
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance"),
     ("manager",),
-    ("access", "adoption"),
+    ("access", "adoption", "records"),
     ("acceptance",),
     ("administration",),
     ("operations",),
