@@ -32,6 +32,11 @@ class Acceptance(Administration):
         super().__init__(site)
         self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
+    @property
+    def default_share_type(self) -> str | None:
+        """The type, by id or name, of a share that is made without one."""
+        return self._default_type
+
     def share(self, context: Context, share: str) -> Share:
         """Find a share by id or name.
 

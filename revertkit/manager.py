@@ -202,8 +202,10 @@ class ShareManager(Access, Adoption, Records):
         self._driver(share.pool)
         return revert_story.ask(self.site, share, found)
 
-    def revert_to_snapshot(self, context: Context, snapshot: str) -> Share:
+    def revert_to_snapshot(self, context: Context, snapshot: str, *, share: str | None = None) -> Share:
         """Turn the snapshot's share back to it, in place. It has to be the share's most recent one.
+
+        Whoever names a `share` (by its id) beside it is refused if the snapshot is not one of its.
 
         Raises:
             NotFound, NotSupported, Conflict, Blocked, QuotaExceeded: nothing has changed.
@@ -211,12 +213,12 @@ class ShareManager(Access, Adoption, Records):
         """
         found = self.snapshot(context, snapshot)
         with self.site.store.read() as tx:
-            share = shares.get(tx, found.share_id)
-            revert_story.check(tx, share, found)
-        self._driver(share.pool)
+            meant = shares.get(tx, share or found.share_id)
+            revert_story.check(tx, meant, found)
+        self._driver(meant.pool)
         accept = partial(revert_story.accept, site=self.site, context=context, snapshot=found)
-        self._start(accept, share.id, ask=lambda: revert_story.ask(self.site, share, found))
-        return self.share(context, share.id)
+        self._start(accept, meant.id, ask=lambda: revert_story.ask(self.site, meant, found))
+        return self.share(context, meant.id)
 
     def recover(self, share_id: str | None = None) -> list[recovery.Recovered]:
         """Finish or put back every interrupted operation of this host, then bring every share online."""
