@@ -13,7 +13,7 @@ from functools import partial
 from revertkit import scheduler, state_dir
 from revertkit.acceptance import backend_of
 from revertkit.access import Access
-from revertkit.administration import optional_name
+from revertkit.administration import checked_notes, optional_name
 from revertkit.adoption import Adoption
 from revertkit.capabilities import verbs
 from revertkit.driver import (
@@ -96,7 +96,7 @@ class ShareManager(Access, Adoption, Records):
             name=optional_name(name),
             description=description,
             snapshot=source,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         if source:
             verbs(self._driver(new.pool), SupportsCreateFromSnapshot)
@@ -163,7 +163,7 @@ class ShareManager(Access, Adoption, Records):
             share=found,
             name=optional_name(name),
             description=description,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         operation = self._start(accept, found.id)
         return self.snapshot(context, operation.snapshot_id or "")

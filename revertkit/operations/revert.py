@@ -55,8 +55,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         raise InvalidInput(f"snapshot {snapshot.id} is not one of share {share.id}, but of share {snapshot.share_id}")
     check_in(share.status, rules.share.before, f"share {share.id}")
     check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
-    latest = snapshots.latest(tx, share.id)
-    if latest.id != snapshot.id:
+    if snapshots.latest_id(tx, share.id) != snapshot.id:
+        latest = snapshots.latest(tx, share.id)
         raise Conflict(
             f"snapshot {snapshot.id} is not the most recent one of share {share.id}: that is {latest.id} "
             f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
@@ -64,8 +64,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         )
     _check_settled(f"share {share.id}", access.OF_SHARES.listed(tx, share.id))
     _check_settled(f"snapshot {snapshot.id}", access.OF_SNAPSHOTS.listed(tx, snapshot.id))
-    growth = snapshot.size - share.size
-    quota.check(tx, share.project_id, snapshot.size if growth > 0 else None, gigabytes=growth)
+    if (growth := snapshot.size - share.size) > 0:
+        quota.check(tx, share.project_id, snapshot.size, gigabytes=growth)
 
 
 def _check_settled(what: str, rules: list[AccessRule]) -> None:

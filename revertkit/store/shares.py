@@ -68,6 +68,8 @@ def add(tx: Connection, share: Share) -> None:
 def find(tx: Connection, text: str, project_id: str | None) -> Share:
     """Find a share by id or name, within a project or (None) in all."""
     scope = [] if project_id is None else [shares.c.project_id == project_id]
+    if found := _read(tx, shares.c.id == text, *scope):
+        return found[0]
     return get(tx, resolve(tx, shares, "share", text, *scope))
 
 
