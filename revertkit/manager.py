@@ -43,12 +43,13 @@ from revertkit.operations import snapshot as snapshot_story
 from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.records import Records
+from revertkit.replication import Replication
 from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Access, Adoption, Records):
+class ShareManager(Access, Adoption, Records, Replication):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     @classmethod

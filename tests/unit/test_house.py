@@ -19,7 +19,7 @@ LEVELS = (
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance"),
     ("manager",),
-    ("access", "adoption", "records"),
+    ("access", "adoption", "records", "replication"),
     ("acceptance",),
     ("administration",),
     ("operations",),
