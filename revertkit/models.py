@@ -227,6 +227,7 @@ class ReplicaReport(Record):
     snapshots: dict[str, Stored] = Field(default_factory=dict)
     seconds_behind: float | None = None
     found: str = Field("", description="why it is not in sync, and what to do about it, in a sentence")
+    needs_full_copy: bool = Field(False, description="it has nothing in common with the active one any more")
 
 
 class FoundSnapshot(Record):
@@ -306,6 +307,7 @@ class ShareReplica(Record):
     in_sync_at: datetime | None = Field(None, description="the moment of the share that it surely holds")
     seconds_behind: float | None = None
     found: str | None = Field(None, description="what the last look found, where it is not in sync")
+    needs_full_copy: bool = Field(False, description="no look can bring it in sync, only copying it anew")
     replica: Replica
     export_locations: tuple[ExportLocation, ...] = ()
 

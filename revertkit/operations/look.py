@@ -30,6 +30,7 @@ from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import instances
 from revertkit.store.tables import replicas as replicas_table
+from revertkit.system.run import operation as operation_of_children
 
 log = get_logger(__name__)
 IN_SYNC, OUT_OF_SYNC = ReplicaState.IN_SYNC, ReplicaState.OUT_OF_SYNC
@@ -73,6 +74,8 @@ def look_at_all(site: Site) -> list[Looked]:
 def look(site: Site, replica_id: str) -> Looked:
     """Look at a replica whose lock is held. What the driver raises is on record then, and goes no further.
 
+    Its child processes are marked with the replica's id, so that a revert can find and end them.
+
     Raises:
         NotFound: there is no such replica. StoreError: the record cannot be written.
     """
@@ -80,7 +83,8 @@ def look(site: Site, replica_id: str) -> Looked:
         plan = _begin(tx, site, replica_id)
     if isinstance(plan, Looked):
         return plan
-    report = _report(site, plan)
+    with operation_of_children(replica_id):
+        report = _report(site, plan)
     with site.store.write() as tx:
         looked = _record(tx, site, plan, report)
     if looked.replica_state is not IN_SYNC:
@@ -123,7 +127,7 @@ def _report(site: Site, plan: _Plan) -> ReplicaReport:
         report = verbs(driver, SupportsReplication).update_replica_state(
             replica.replica, plan.share.replica, plan.wanted
         )
-        if report.state is IN_SYNC and reached is None:
+        if report.state is IN_SYNC and replica.replica_state is not IN_SYNC:
             reached = driver.ensure_share(replica.replica)
     except Exception as failure:  # noqa: BLE001 - it is on record then, and the next look goes on from there
         return ReplicaReport(state=OUT_OF_SYNC, found=str(failure))
@@ -146,7 +150,12 @@ def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> L
         _take_over(tx, site, plan, report)
     at = site.now()
     move_state(tx, replicas_table, replica.id, {OUT_OF_SYNC}, report.state, at)
-    said = {"looked_at": at, "found": report.found or None, "seconds_behind": report.seconds_behind}
+    said = {
+        "looked_at": at,
+        "found": report.found or None,
+        "seconds_behind": report.seconds_behind,
+        "needs_full_copy": report.needs_full_copy,
+    }
     if report.state is IN_SYNC:
         said |= {"in_sync_at": plan.begun, "followed_at": plan.turn}
     replicas.describe(tx, replica.id, **said)

@@ -203,6 +203,11 @@ def accept_resync(tx: Connection, site: Site, context: Context, replica: ShareRe
     share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
     if replica.active:
         raise Conflict(f"replica {replica.id} is the active one of share {share.id}: the others follow it")
+    if full_copy and (held := snapshots.beyond(tx, replica.replica)):
+        raise Conflict(
+            f"replica {replica.id} holds snapshot {', '.join(held)}, which the active replica has lost: promote it to "
+            "have that back, or delete that snapshot first"
+        )
     rules = TRANSITIONS[OperationKind.RESYNC_REPLICA]
     check_in(share.status, rules.share_in, f"share {share.id}")
     check_in(replica.status, rules.replica_in, f"replica {replica.id}")

@@ -122,6 +122,7 @@ def _record(
         in_sync_at=row.in_sync_at,
         seconds_behind=row.seconds_behind,
         found=row.found,
+        needs_full_copy=bool(row.needs_full_copy),
         replica=replica_record(row, rules, every, reverted_to=reverted_to),
         export_locations=reached,
     )

@@ -127,6 +127,7 @@ replicas = Table(
     Column("followed_at", Time),
     Column("seconds_behind", Float),
     Column("found", Text),
+    Column("needs_full_copy", Boolean),
     Index(None, "host", "status"),
     Index("uq_replicas_place", "share_id", "host", "backend", "pool", unique=True),
 )

@@ -137,7 +137,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             )
         if not _turned_back(here, there):
             found = "it has no moment in common with the active replica: only a full copy can bring it in sync"
-            return ReplicaReport(state=ReplicaState.ERROR, found=found)
+            return ReplicaReport(state=ReplicaState.ERROR, found=found, needs_full_copy=True)
         self._need(replica.size - here.size)
         mark, lineage, held = _marked(there, replica.id)
         for one in held:
@@ -145,7 +145,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         with step("receive the newest data"):
             here.files, here.size, here.lineage = dict(mark.files), replica.size, lineage
             here.marks[replica.id] = mark
-            here.identity, here.halfway = replica.backend_id or here.identity, False
+            here.identity, here.halfway, here.aside = replica.backend_id or here.identity, False, None
         known = mark.moment in there.lineage
         return ReplicaReport(
             state=ReplicaState.IN_SYNC if known else ReplicaState.OUT_OF_SYNC,

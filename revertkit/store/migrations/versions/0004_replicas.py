@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("replicas", sa.Column("followed_at", Time(), nullable=True))
     op.add_column("replicas", sa.Column("seconds_behind", sa.Float(), nullable=True))
     op.add_column("replicas", sa.Column("found", sa.Text(), nullable=True))
+    op.add_column("replicas", sa.Column("needs_full_copy", sa.Boolean(), nullable=True))
     op.create_index("uq_replicas_place", "replicas", ["share_id", "host", "backend", "pool"], unique=True)
     active = sa.text("replica_state = 'active'")
     op.create_index(
