@@ -101,7 +101,7 @@ def promises(report: Report, request: Request) -> bool:
 def reserved(report: Report, request: Request) -> float:
     """How much of the pool is kept free of such requests, in GiB."""
     kind = "share_extend_" if request.grows else "snapshot_" if request.from_snapshot else ""
-    return float(report["total_capacity_gb"] * report[f"reserved_{kind}percentage"] / 100)
+    return float(report["total_capacity_gb"] * (report[f"reserved_{kind}percentage"] / 100))
 
 
 def room(report: Report, request: Request) -> int:
