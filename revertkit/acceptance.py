@@ -32,6 +32,11 @@ class Acceptance(Administration):
         super().__init__(site)
         self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
+    @property
+    def default_share_type(self) -> str | None:
+        """The type, by id or name, of a share that is made without one."""
+        return self._default_type
+
     def share(self, context: Context, share: str) -> Share:
         """Find a share by id or name.
 
@@ -39,7 +44,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return shares.find(tx, share, context.project_id)
+            return shares.find(tx, share, scope_of(context))
 
     def snapshot(self, context: Context, snapshot: str) -> Snapshot:
         """Find a snapshot by id or name.
@@ -48,7 +53,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return snapshots.find(tx, snapshot, context.project_id)
+            return snapshots.find(tx, snapshot, scope_of(context))
 
     def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
         """Report every pool of these backends (of all), in the words of Manila's scheduler.
@@ -125,6 +130,11 @@ class Acceptance(Administration):
             )
             for pool in driver.pools()
         ]
+
+
+def scope_of(context: Context) -> str | None:
+    """Say which project's things somebody may see: their own, or, of an administrator, any (None)."""
+    return None if context.is_admin else context.project_id
 
 
 def backend_of(named: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from revertkit.acceptance import Acceptance
@@ -24,7 +25,13 @@ class Access(Acceptance):
             return OF_SHARES.listed(tx, found.id)
 
     def allow_access(
-        self, context: Context, share: str, access_to: str, level: AccessLevel = AccessLevel.RW
+        self,
+        context: Context,
+        share: str,
+        access_to: str,
+        level: AccessLevel = AccessLevel.RW,
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> AccessRule:
         """Let an IP address or network mount the share.
 
@@ -34,7 +41,13 @@ class Access(Acceptance):
         found = self.share(context, share)
         verbs(self._driver(found.pool), SupportsAccessRules)
         accept = partial(
-            access_story.accept_allow, site=self.site, context=context, share=found, access_to=access_to, level=level
+            access_story.accept_allow,
+            site=self.site,
+            context=context,
+            share=found,
+            access_to=access_to,
+            level=level,
+            metadata=metadata,
         )
         operation = self._start(accept, found.id)
         with self.site.store.read() as tx:

@@ -39,12 +39,13 @@ from revertkit.operations import snapshot as snapshot_story
 from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.placement import Placement, check_size
+from revertkit.records import Records
 from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Access, Adoption, Placement):
+class ShareManager(Access, Adoption, Placement, Records):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     @classmethod
@@ -141,7 +142,13 @@ class ShareManager(Access, Adoption, Placement):
     # --- snapshots
 
     def create_snapshot(
-        self, context: Context, share: str, *, name: str | None = None, description: str | None = None
+        self,
+        context: Context,
+        share: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Take a snapshot of a share.
 
@@ -158,6 +165,7 @@ class ShareManager(Access, Adoption, Placement):
             share=found,
             name=optional_name(name),
             description=description,
+            metadata=dict(metadata or {}),
         )
         operation = self._start(accept, found.id)
         return self.snapshot(context, operation.snapshot_id or "")
@@ -196,8 +204,10 @@ class ShareManager(Access, Adoption, Placement):
         self._driver(share.pool)
         return revert_story.ask(self.site, share, found)
 
-    def revert_to_snapshot(self, context: Context, snapshot: str) -> Share:
+    def revert_to_snapshot(self, context: Context, snapshot: str, *, share: str | None = None) -> Share:
         """Turn the snapshot's share back to it, in place. It has to be the share's most recent one.
+
+        Whoever names a `share` (by its id) beside it is refused if the snapshot is not one of its.
 
         Raises:
             NotFound, NotSupported, Conflict, Blocked, QuotaExceeded: nothing has changed.
@@ -205,12 +215,12 @@ class ShareManager(Access, Adoption, Placement):
         """
         found = self.snapshot(context, snapshot)
         with self.site.store.read() as tx:
-            share = shares.get(tx, found.share_id)
-            revert_story.check(tx, share, found)
-        self._driver(share.pool)
+            meant = shares.get(tx, share or found.share_id)
+            revert_story.check(tx, meant, found)
+        self._driver(meant.pool)
         accept = partial(revert_story.accept, site=self.site, context=context, snapshot=found)
-        self._start(accept, share.id, ask=lambda: revert_story.ask(self.site, share, found))
-        return self.share(context, share.id)
+        self._start(accept, meant.id, ask=lambda: revert_story.ask(self.site, meant, found))
+        return self.share(context, meant.id)
 
     def recover(self, share_id: str | None = None) -> list[recovery.Recovered]:
         """Finish or put back every interrupted operation of this host, then bring every share online."""

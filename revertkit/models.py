@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from revertkit.status import ReplicaState, RuleState, Status
+from revertkit.status import ReplicaState, RulesStatus, RuleState, Status
 
 GIB = 1024**3
 TICK = timedelta(microseconds=1)
@@ -114,7 +114,9 @@ class AccessRule(Record):
     access_level: AccessLevel = AccessLevel.RW
     access_type: str = "ip"
     state: RuleState = RuleState.ACTIVE
+    metadata: dict[str, str] = Field(default_factory=dict)
     created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class Replica(Record):
@@ -276,6 +278,7 @@ class Share(Record):
     status: Status
     pool: PoolId = Field(description="where its active replica is")
     replica: Replica
+    access_rules_status: RulesStatus = RulesStatus.ACTIVE
     export_locations: tuple[ExportLocation, ...] = ()
 
 
@@ -285,6 +288,7 @@ class Snapshot(Record):
     id: str
     share_id: str
     project_id: str
+    user_id: str | None = None
     name: str | None
     description: str | None
     size: int
@@ -355,6 +359,17 @@ class MessageLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class MessageDetail(StrEnum):
+    """What became of an operation, as its message tells."""
+
+    DONE = "done"
+    TROUBLE = "trouble"
+    """Done, but a snapshot is out of reach."""
+    REFUSED = "refused"
+    """The backend refused, and nothing has changed."""
+    FAILED = "failed"
+
+
 class Message(Record):
     """What a user is told of an operation that ended without them."""
 
@@ -363,6 +378,7 @@ class Message(Record):
     request_id: str
     action: OperationKind
     level: MessageLevel
+    detail: MessageDetail = MessageDetail.FAILED
     resource_type: str
     resource_id: str
     text: str

@@ -9,6 +9,7 @@ from revertkit.acceptance import Acceptance, backend_of
 from revertkit.errors import InvalidInput, NotSupported
 from revertkit.models import MAX_SIZE, Context, PoolId, Share, Snapshot
 from revertkit.scheduler import Explanation, Request
+from revertkit.store import backends as stored_backends
 from revertkit.store import share_types as stored_types
 from revertkit.store import shares
 
@@ -52,7 +53,7 @@ class Placement(Acceptance):
         return scheduler.explain(reports, request, silent)
 
     def _reports_for(self, request: Request) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
-        """Ask the backends that can be meant.
+        """Ask the backends that can be meant; one that is disabled takes nothing new, and may let grow what it has.
 
         Raises:
             InvalidInput: there is no such pool or backend here.
@@ -61,7 +62,11 @@ class Placement(Acceptance):
         backends = [name for name in self.site.backends if named is None or name == backend_of(named)]
         if not backends:
             raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
-        return self.pools(*backends)
+        with self.site.store.read() as tx:
+            disabled = {} if request.grows else stored_backends.disabled(tx, self.site.host)
+        enabled = [name for name in backends if name not in disabled]
+        reports, silent = self.pools(*enabled) if enabled else ([], {})
+        return reports, silent | {name: f"it is disabled: {disabled[name]}" for name in backends if name in disabled}
 
     def _check_growth(self, share: Share, new_size: int) -> None:
         """See that a share's pool has room for its growth.

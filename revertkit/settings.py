@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,41 @@ class BackendSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class AuthMode(StrEnum):
+    """How the REST API knows who asks."""
+
+    NONE = "none"
+    HTTP_BASIC = "http_basic"
+    KEYSTONE = "keystone"
+
+
+class ApiUser(BaseModel):
+    """A user of ``http_basic``: roles by project, the first project being the one that is meant where none is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    projects: dict[Name, list[Word]] = Field(min_length=1)
+
+
+class ApiSettings(BaseModel):
+    """The REST API (``revertkit serve``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field("127.0.0.1", description="the IP address to listen at")
+    port: int = Field(8786, ge=0, le=65535, description="Manila's; 0 is any that is free")
+    auth: AuthMode = Field(AuthMode.NONE, description="none (loopback only), http_basic or keystone")
+    htpasswd: Path = Field(Path("/etc/revertkit/htpasswd"), description="users and bcrypt hashes, for http_basic")
+    users: dict[str, ApiUser] = Field(default_factory=dict, description="their projects and roles, for http_basic")
+    keystone: dict[str, str] = Field(default_factory=dict, description="keystonemiddleware's options")
+    policy: Path | None = Field(None, description="a policy.yaml over the built-in rules")
+    ssl_certfile: Path | None = Field(None, description="the certificate, with its chain")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+    workers: int = Field(8, ge=1, le=256, description="operations that run at the same time")
+    stop_seconds: float = Field(60, ge=0, description="how long a stop waits for operations under way")
+    max_body: int = Field(114688, ge=1024, description="the largest request body, in bytes")
+    max_limit: int = Field(1000, ge=1, description="the longest page of a list")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -94,6 +130,7 @@ class Settings(BaseSettings):
     default_share_type: str | None = Field(None, description="the type of a share that is made without one")
     availability_zone: Word = Field(DEFAULT_ZONE, description="the availability zone of this host's backends")
     backends: dict[Word, BackendSettings] = Field(default_factory=dict)
+    api: ApiSettings = Field(default_factory=lambda: ApiSettings())
 
     @field_validator("state_dir")
     @classmethod

@@ -48,6 +48,14 @@ class RuleState(StrEnum):
     DENYING = "denying"
 
 
+class RulesStatus(StrEnum):
+    """Of all access rules of a share together; a revert needs ``active``."""
+
+    ACTIVE = "active"
+    SYNCING = "syncing"
+    ERROR = "error"
+
+
 A = Status.AVAILABLE
 RE = Status.REVERTING_ERROR
 _DELETABLE = frozenset({A, Status.ERROR, Status.ERROR_DELETING})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sqlalchemy import Connection
@@ -32,7 +33,7 @@ def checked_address(text: str) -> str:
         raise InvalidInput(f"access goes to an IP address or network: {wrong}") from None
 
 
-def new_rule(site: Site, access_to: str, level: AccessLevel) -> AccessRule:
+def new_rule(site: Site, access_to: str, level: AccessLevel, metadata: Mapping[str, str] | None = None) -> AccessRule:
     """Make the record of a new rule.
 
     Raises:
@@ -43,12 +44,19 @@ def new_rule(site: Site, access_to: str, level: AccessLevel) -> AccessRule:
         access_to=checked_address(access_to),
         access_level=level,
         state=RuleState.APPLYING,
+        metadata=dict(metadata or {}),
         created_at=site.now(),
     )
 
 
 def accept_allow(
-    tx: Connection, site: Site, context: Context, share: Share, access_to: str, level: AccessLevel
+    tx: Connection,
+    site: Site,
+    context: Context,
+    share: Share,
+    access_to: str,
+    level: AccessLevel,
+    metadata: Mapping[str, str] | None = None,
 ) -> Operation:
     """Put a new rule on record.
 
@@ -57,7 +65,7 @@ def accept_allow(
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
-    rule = new_rule(site, access_to, level)
+    rule = new_rule(site, access_to, level, metadata)
     operation = operation_for(OperationKind.ALLOW_ACCESS, context, site, share, rule_id=rule.id)
     begin(tx, operation, share)
     OF_SHARES.add(tx, share.id, rule)

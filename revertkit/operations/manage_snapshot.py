@@ -36,7 +36,7 @@ def accept_manage(
         NotSupported, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
     """
     share = _held(tx, share)
-    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), user_id=context.user_id, name=name, description=description)
     return _begin(tx, site, context, share, snapshot, existing, OperationKind.MANAGE_SNAPSHOT)
 
 

@@ -23,10 +23,10 @@ from revertkit.store import shares, snapshots
 log = get_logger(__name__)
 
 
-def accept_create(
-    tx: Connection, site: Site, context: Context, share: Share, name: str | None, description: str | None
-) -> Operation:
-    """Put a new snapshot on record. Its moment is later than any of the share's, even if a clock steps back.
+def accept_create(tx: Connection, site: Site, context: Context, share: Share, **given: Any) -> Operation:
+    """Put a new snapshot on record, `given` its name, description and metadata.
+
+    Its moment is later than any of the share's, even if a clock steps back.
 
     Raises:
         NotSupported, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
@@ -36,7 +36,7 @@ def accept_create(
     if not share.snapshot_support:
         raise NotSupported(f"share {share.id} was made without snapshot_support (see its share type)")
     quota.check(tx, share.project_id, snapshots=1, snapshot_gigabytes=share.size)
-    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), user_id=context.user_id, **given)
     operation = operation_for(OperationKind.CREATE_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share)
     put(tx, share, snapshot)

@@ -20,6 +20,7 @@ from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded
 from revertkit.log import get_logger
 from revertkit.models import (
     Message,
+    MessageDetail,
     MessageLevel,
     Operation,
     OperationKind,
@@ -178,10 +179,8 @@ class Story:
             self.close(tx, case, outcome)
             operations.finish(tx, case.operation.id, outcome, said, at)
             if outcome is Outcome.FAILED or self.tells or trouble:
-                refused = outcome is Outcome.UNCHANGED and self.puts_back
-                bad = outcome is Outcome.FAILED or refused or trouble
                 messages.sweep(tx, at)
-                messages.add(tx, self._message(case, MessageLevel.ERROR if bad else MessageLevel.INFO, said))
+                messages.add(tx, self._message(case, self._detail(outcome, bool(trouble)), said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
         taken = (at - case.operation.created_at).total_seconds()
         telemetry.tell(telemetry.OperationEnded(self.kind, outcome, taken))
@@ -191,14 +190,22 @@ class Story:
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
 
-    def _message(self, case: Case, level: MessageLevel, said: str) -> Message:
+    def _detail(self, outcome: Outcome, trouble: bool) -> MessageDetail:
+        if outcome is Outcome.FAILED:
+            return MessageDetail.FAILED
+        if outcome is Outcome.UNCHANGED and self.puts_back:
+            return MessageDetail.REFUSED
+        return MessageDetail.TROUBLE if trouble else MessageDetail.DONE
+
+    def _message(self, case: Case, detail: MessageDetail, said: str) -> Message:
         at = case.site.now()
         return Message(
             id=new_id(),
             project_id=case.operation.project_id,
             request_id=case.operation.request_id,
             action=self.kind,
-            level=level,
+            level=MessageLevel.INFO if detail is MessageDetail.DONE else MessageLevel.ERROR,
+            detail=detail,
             resource_type="SHARE",
             resource_id=case.share.id,
             text=f"{spoken(self.kind)}: {said}",

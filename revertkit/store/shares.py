@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 
 from revertkit.errors import NotFound
 from revertkit.models import AccessLevel, AccessRule, ExportLocation, PoolId, Replica, Share, Stored
-from revertkit.status import ReplicaState, RuleState, Status
+from revertkit.status import ReplicaState, RulesStatus, RuleState, Status
 from revertkit.store.names import resolve
 from revertkit.store.tables import access_rules, export_locations, replicas, shares
 
-_ACTIVE = select(
+ACTIVE = select(
     shares,
     replicas.c.id.label("replica_id"),
     replicas.c.host,
@@ -26,6 +26,8 @@ _ACTIVE = select(
     replicas.c.replica_state,
     replicas.c.updated_at,
 ).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
+AT_ONCE = 500
+"""How many owners are named in one query: below what any database allows."""
 _COPIED = (
     "id",
     "project_id",
@@ -150,8 +152,17 @@ def remove(tx: Connection, share_id: str) -> None:
     tx.execute(delete(shares).where(shares.c.id == share_id))
 
 
+def describe(tx: Connection, share_id: str, **values: Any) -> None:
+    """Set what people say of a share: name, description, metadata."""
+    tx.execute(update(shares).where(shares.c.id == share_id).values(values))
+
+
 def _read(tx: Connection, *where: ColumnElement[bool]) -> list[Share]:
-    rows = tx.execute(_ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all()
+    return records(tx, tx.execute(ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all())
+
+
+def records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Share]:
+    """Read rows of :data:`ACTIVE`, with their rules and locations: two queries more, however many they are."""
     rules = grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
     locations = grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
     return [_share(row, rules.get(row.id, ()), locations.get(row.replica_id, ())) for row in rows]
@@ -161,8 +172,9 @@ def grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[
     """Read the rows of `table` that belong to these owners, by owner."""
     found: dict[str, list[Any]] = {}
     query = select(table).order_by(*table.primary_key)
-    for row in tx.execute(query.where(owner.in_(ids)) if len(ids) < 500 else query).all():
-        found.setdefault(getattr(row, owner.name), []).append(row)
+    for start in range(0, len(ids), AT_ONCE):
+        for row in tx.execute(query.where(owner.in_(ids[start : start + AT_ONCE]))):
+            found.setdefault(getattr(row, owner.name), []).append(row)
     return found
 
 
@@ -186,8 +198,16 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
+        access_rules_status=_together(rules),
         export_locations=location_records(locations),
     )
+
+
+def _together(rules: Sequence[Row[Any]]) -> RulesStatus:
+    states = {rule.status for rule in rules}
+    if RuleState.ERROR in states:
+        return RulesStatus.ERROR
+    return RulesStatus.ACTIVE if states <= {RuleState.ACTIVE} else RulesStatus.SYNCING
 
 
 def location_records(rows: Sequence[Row[Any]]) -> tuple[ExportLocation, ...]:
@@ -210,5 +230,7 @@ def rule_record(row: Row[Any]) -> AccessRule:
         access_to=row.access_to,
         access_level=AccessLevel(row.access_level),
         state=RuleState(row.status),
+        metadata=row._mapping["metadata"] or {},
         created_at=row.created_at,
+        updated_at=row.updated_at,
     )

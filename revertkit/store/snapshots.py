@@ -14,7 +14,7 @@ from revertkit.store.names import resolve
 from revertkit.store.shares import grouped, in_force, location_records
 from revertkit.store.tables import instances, replicas, snapshot_access_rules, snapshot_export_locations, snapshots
 
-_ACTIVE = (
+ACTIVE = (
     select(
         snapshots,
         instances.c.id.label("instance_id"),
@@ -28,7 +28,7 @@ _ACTIVE = (
 
 def add(tx: Connection, snapshot: Snapshot, replica_id: str) -> None:
     """Insert a snapshot and its instance on the active replica."""
-    kept = ("id", "share_id", "project_id", "name", "description", "size", "metadata", "created_at")
+    kept = ("id", "share_id", "project_id", "user_id", "name", "description", "size", "metadata", "created_at")
     tx.execute(insert(snapshots).values({name: getattr(snapshot, name) for name in kept}))
     tx.execute(
         insert(instances).values(
@@ -53,10 +53,10 @@ def get(tx: Connection, snapshot_id: str) -> Snapshot:
     Raises:
         NotFound: there is none.
     """
-    rows = tx.execute(_ACTIVE.where(snapshots.c.id == snapshot_id)).all()
+    rows = tx.execute(ACTIVE.where(snapshots.c.id == snapshot_id)).all()
     if not rows:
         raise NotFound(f"there is no snapshot {snapshot_id}")
-    return _records(tx, rows)[0]
+    return records(tx, rows)[0]
 
 
 def listed(tx: Connection, project_id: str | None, share_id: str | None = None) -> list[Snapshot]:
@@ -64,7 +64,7 @@ def listed(tx: Connection, project_id: str | None, share_id: str | None = None) 
     wanted: list[ColumnElement[bool]] = []
     wanted += [snapshots.c.project_id == project_id] if project_id is not None else []
     wanted += [snapshots.c.share_id == share_id] if share_id is not None else []
-    return _records(tx, tx.execute(_ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id)).all())
+    return records(tx, tx.execute(ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id)).all())
 
 
 def latest(tx: Connection, share_id: str) -> Snapshot:
@@ -144,7 +144,13 @@ def remove(tx: Connection, snapshot_id: str) -> None:
     tx.execute(delete(snapshots).where(snapshots.c.id == snapshot_id))
 
 
-def _records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Snapshot]:
+def describe(tx: Connection, snapshot_id: str, **values: Any) -> None:
+    """Set what people say of a snapshot: name, description, metadata."""
+    tx.execute(update(snapshots).where(snapshots.c.id == snapshot_id).values(values))
+
+
+def records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Snapshot]:
+    """Read rows of :data:`ACTIVE`, with their locations."""
     owner = snapshot_export_locations.c.instance_id
     locations = grouped(tx, snapshot_export_locations, owner, [row.instance_id for row in rows])
     return [_snapshot(row, locations.get(row.instance_id, ())) for row in rows]
@@ -155,6 +161,7 @@ def _snapshot(row: Row[Any], locations: Sequence[Row[Any]]) -> Snapshot:
         id=row.id,
         share_id=row.share_id,
         project_id=row.project_id,
+        user_id=row.user_id,
         name=row.name,
         description=row.description,
         size=row.size,

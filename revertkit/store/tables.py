@@ -68,6 +68,13 @@ share_types = Table(
     Column("is_public", Boolean, nullable=False),
     Column("created_at", Time, nullable=False),
 )
+share_type_projects = Table(
+    "share_type_projects",
+    metadata,
+    _of("share_type_id", "share_types.id", primary_key=True),
+    Column("project_id", String(255), primary_key=True),
+)
+"""Who may use a type that is not public."""
 extra_specs = Table(
     "extra_specs",
     metadata,
@@ -124,6 +131,7 @@ snapshots = Table(
     Column("size", Integer, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("created_at", Time, nullable=False),
+    Column("user_id", String(255)),
     Index(None, "share_id", "created_at", unique=True),
     Index(None, "project_id", "created_at"),
 )
@@ -151,6 +159,7 @@ access_rules = Table(
     Column("status", String(32), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time),
+    Column("metadata", JSON),
     UniqueConstraint("share_id", "access_type", "access_to"),
 )
 snapshot_access_rules = Table(
@@ -164,6 +173,7 @@ snapshot_access_rules = Table(
     Column("status", String(32), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time),
+    Column("metadata", JSON),
     UniqueConstraint("snapshot_id", "access_type", "access_to"),
 )
 export_locations = Table(
@@ -233,5 +243,15 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False),
+    Column("detail", String(16)),
     Index(None, "project_id", "created_at"),
 )
+disabled_backends = Table(
+    "disabled_backends",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("backend", String(255), primary_key=True),
+    Column("reason", Text),
+    Column("disabled_at", Time, nullable=False),
+)
+"""Where an administrator lets no new share be placed."""

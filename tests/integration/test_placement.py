@@ -110,6 +110,16 @@ def test_growth_where_the_backend_is_silent(both: ShareManager, monkeypatch: pyt
         both.extend_share(CONTEXT, share.id, 2)
 
 
+def test_a_disabled_backend_gets_nothing_new(both: ShareManager) -> None:
+    """What is there may grow."""
+    share = both.create_share(CONTEXT, 1, pool="large")
+    both.set_backend_enabled("large", enabled=False, reason="new disks")
+    assert both.create_share(CONTEXT, 1).pool.backend == "small"
+    with pytest.raises(NotSupported, match="large: it is disabled: new disks"):
+        both.create_share(CONTEXT, 1, pool="large")
+    assert both.extend_share(CONTEXT, share.id, 2).size == 2
+
+
 def test_a_thin_pool_is_asked_for_promises(both: ShareManager, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has 10 GiB free and may promise 200; what its shares on record have counts as promised already."""
     thin = {"thin_provisioning": True, "max_over_subscription_ratio": 2.0}

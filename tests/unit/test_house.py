@@ -19,7 +19,7 @@ LEVELS = (
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance", "metrics"),
     ("manager",),
-    ("access", "adoption", "placement"),
+    ("access", "adoption", "placement", "records"),
     ("acceptance",),
     ("administration",),
     ("operations",),
