@@ -32,6 +32,11 @@ class Acceptance(Administration):
         super().__init__(site)
         self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
+    @property
+    def default_share_type(self) -> str | None:
+        """The type, by id or name, of a share that is made without one."""
+        return self._default_type
+
     def share(self, context: Context, share: str) -> Share:
         """Find a share by id or name.
 
@@ -113,9 +118,17 @@ class Acceptance(Administration):
         raise InvalidInput("a share needs a share type: name one, or set default_share_type (see `revertkit type`)")
 
     def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
-        driver, name = self.site.driver(backend), self.site.backends[backend].driver
+        driver, told = self.site.driver(backend), self.site.backends[backend]
+        with self.site.store.read() as tx:
+            allocated = shares.allocated(tx, self.site.host, backend)
         return [
-            (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
+            (
+                PoolId(self.site.host, backend, pool.name),
+                pool_report(
+                    driver, pool, told.driver, told, allocated=allocated.get(pool.name, 0), now=self.site.now()
+                ),
+            )
+            for pool in driver.pools()
         ]
 
 

@@ -68,6 +68,11 @@ class Administration:
         with self.site.store.write() as tx:
             stored_types.remove(tx, stored_types.find(tx, share_type).id)
 
+    def type_names(self) -> dict[str, str]:
+        """Answer the name of every share type, by id."""
+        with self.site.store.read() as tx:
+            return stored_types.names(tx)
+
     def visible_types(self, context: Context) -> list[ShareType]:
         """List the types that somebody may use: public ones and those open to their project; an administrator, all."""
         with self.site.store.read() as tx:

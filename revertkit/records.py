@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from revertkit.acceptance import Acceptance, scope_of
 from revertkit.administration import optional_name
 from revertkit.errors import InvalidInput, NotFound
-from revertkit.models import Context, Share, Snapshot
+from revertkit.models import AccessRule, Context, Share, Snapshot
 from revertkit.store import backends, share_pages, shares, snapshot_pages, snapshots
+from revertkit.store.access import OF_SHARES
 from revertkit.store.pages import Page
 
 T = TypeVar("T", Share, Snapshot)
@@ -95,6 +96,27 @@ class Records(Acceptance):
             shares.hold(tx, found.share_id)
             snapshots.describe(tx, found.id, metadata=checked_notes(change(snapshots.get(tx, found.id).metadata)))
         return self.snapshot_by_id(context, found.id)
+
+    def access_rule(self, context: Context, rule_id: str) -> tuple[Share, AccessRule]:
+        """Read an access rule of a share, and the share.
+
+        Raises:
+            NotFound: there is none that this caller may see.
+        """
+        with self.site.store.read() as tx:
+            share_id, rule = OF_SHARES.get(tx, rule_id)
+            share = shares.get(tx, share_id)
+        return _seen(context, share, f"there is no access rule {rule_id!r}"), rule
+
+    def note_rule(
+        self, context: Context, rule_id: str, change: Callable[[dict[str, str]], dict[str, str]]
+    ) -> dict[str, str]:
+        """Change an access rule's metadata, and answer it; as :meth:`note_share`."""
+        self.access_rule(context, rule_id)
+        with self.site.store.write() as tx:
+            notes = checked_notes(change(OF_SHARES.get(tx, rule_id)[1].metadata))
+            OF_SHARES.note(tx, rule_id, notes)
+        return notes
 
     def disabled_backends(self) -> dict[str, str]:
         """Say which backends of this host take no new share, and why."""

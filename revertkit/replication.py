@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from revertkit import scheduler
-from revertkit.acceptance import Acceptance, backend_of, scope_of
+from revertkit.acceptance import scope_of
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication
-from revertkit.errors import InvalidInput, NotFound
+from revertkit.errors import NotFound
 from revertkit.locks import of_replica
 from revertkit.models import Context, PoolId, Share, ShareReplica
 from revertkit.operations import promote as promote_story
 from revertkit.operations import recover as recovery
 from revertkit.operations import replica as replica_story
 from revertkit.operations.look import Looked, look_at_all
+from revertkit.placement import Placement
+from revertkit.scheduler import Active, Request
 from revertkit.store import replicas, shares
 from revertkit.store import share_types as stored_types
 
 
-class Replication(Acceptance):
+class Replication(Placement):
     """The part of :class:`~revertkit.manager.ShareManager` that keeps several copies of a share."""
 
     def replica(self, context: Context, replica_id: str) -> ShareReplica:
@@ -54,9 +58,8 @@ class Replication(Acceptance):
         """
         found = self.share(context, share)
         replica_story.check_replicated(found)
-        place, zone = self._place_of_replica(found, pool, availability_zone)
-        new = replica_story.NewReplica(place, zone)
-        verbs(self._driver(place), SupportsReplication)
+        new = replica_story.NewReplica(self._place_of_replica(found, pool, availability_zone))
+        verbs(self._driver(new.pool), SupportsReplication)
         accept = partial(replica_story.accept_create, site=self.site, context=context, share=found, new=new)
         self._start(accept, of_replica(new.id))
         return self.replica(context, new.id)
@@ -117,17 +120,24 @@ class Replication(Acceptance):
 
     # --- how
 
-    def _place_of_replica(self, share: Share, named: str | None, zone: str | None) -> tuple[PoolId, str | None]:
-        """Find the best pool that can hold one more replica."""
-        backends = [name for name in self.site.backends if named is None or name == backend_of(named)]
-        if not backends:
-            raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
+    def _place_of_replica(self, share: Share, named: str | None, zone: str | None) -> PoolId:
+        """Find the best pool that can hold one more replica.
+
+        Raises:
+            InvalidInput: the one that is named has one already, or there is no such pool. NotSupported: none can.
+        """
         with self.site.store.read() as tx:
             specs = stored_types.get(tx, share.share_type_id).extra_specs
-            taken = {one.pool for one in replicas.listed(tx, None, share.id)}
-        reports, silent = self.pools(*backends)
-        meant = [(pool, report) for pool, report in reports if named in (None, str(pool), pool.backend)]
-        if named and meant and all(pool in taken for pool, _ in meant):
-            return meant[0][0], None  # the accept says whose place it is
-        candidates = [(pool, report) for pool, report in meant if pool not in taken]
-        return scheduler.place(candidates, specs, share.size, silent), zone
+            every = replicas.listed(tx, None, share.id)
+        wish = Request(share.size, specs, zone=zone, named=named, now=self.site.now())
+        reports, silent = self._reports_for(wish)
+        meant = [pool for pool, _ in reports if named in (str(pool), pool.backend)]
+        if meant and {one.pool for one in every}.issuperset(meant):
+            replica_story.check_place(share, every, meant[0])
+        active = Active(share.pool, self._domain(share.pool, reports), frozenset(one.pool for one in every))
+        return scheduler.explain(reports, replace(wish, replica_of=active), silent).chosen()
+
+    def _domain(self, active: PoolId, reports: list[tuple[PoolId, dict[str, Any]]]) -> str | None:
+        """Say what the active one's pool replicates with; of one on another host, whatever the others do."""
+        here, _ = self.pools(active.backend) if active.host == self.site.host else (reports, {})
+        return next((report["replication_domain"] for pool, report in here if pool == active or here is reports), None)

@@ -23,6 +23,7 @@ from revertkit.cli import (
     recover,
     replica,
     revert,
+    serve,
     share,
     snapshot,
     snapshot_access,
@@ -43,6 +44,7 @@ EPILOG = """
   revertkit revert-to-snapshot monday --wait      until every replica has followed
   revertkit share manage fast vg0/old --name old  adopt a volume that is there already
   revertkit share manage --all fast               after the loss of the database
+  revertkit serve                                 the REST API, for `openstack share`
   revertkit --project blue share list --format json
 
 [bold]Exit codes[/bold]
@@ -162,6 +164,7 @@ def revertkit(
 
 revert.add_to(app)
 recover.add_to(app)
+serve.add_to(app)
 doctor.add_to(app)
 demo.add_to(app)
 manage.add_to(share.app, snapshot.app)

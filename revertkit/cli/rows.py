@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from revertkit.manager import ShareManager
     from revertkit.models import AccessRule, Context, Message, Share, ShareReplica, ShareType, Snapshot
+    from revertkit.scheduler import Explanation
 
 
 def share_row(share: Share) -> dict[str, Any]:
@@ -56,3 +57,14 @@ def rule_row(rule: AccessRule) -> dict[str, Any]:
 def message_row(message: Message) -> dict[str, Any]:
     """Show a user message."""
     return message.model_dump()
+
+
+def verdict_rows(found: Explanation) -> list[dict[str, Any]]:
+    """Show where a share could go: the pool that it would go to first, and silent backends last."""
+    rows = []
+    for number, each in enumerate(found.verdicts):
+        verdict = "refused" if each.refusals else "fits" if number else "chosen"
+        weight = None if each.weight is None else round(each.weight, 3)
+        rows.append({"pool": str(each.pool), "verdict": verdict, "weight": weight, "refusals": dict(each.refusals)})
+    silent = [(backend, {"report": why}) for backend, why in found.silent.items()]
+    return rows + [{"pool": name, "verdict": "silent", "weight": None, "refusals": why} for name, why in silent]

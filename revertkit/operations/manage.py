@@ -39,7 +39,7 @@ def accept_manage(
     """
     share = new_record(site, context, share_id, new)
     quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size, **quota.of_replicas(share, 1))
-    shares.add(tx, share, new.zone)
+    shares.add(tx, share, site.zone(share.pool))
     operation = operation_for(kind, context, site, share, existing=existing)
     begin(tx, operation, share)
     return operation

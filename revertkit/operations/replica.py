@@ -5,6 +5,7 @@ Making and deleting one touch nothing else, so they hold the replica's lock, nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -40,7 +41,6 @@ class NewReplica:
     """What was asked for."""
 
     pool: PoolId
-    zone: str | None = None
     id: str = field(default_factory=new_id)
 
 
@@ -66,26 +66,31 @@ def accept_create(tx: Connection, site: Site, context: Context, share: Share, ne
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
     check_replicated(share)
-    _check_place(tx, share, new.pool)
+    check_place(share, replicas.listed(tx, None, share.id), new.pool)
     quota.check(tx, share.project_id, **quota.of_replicas(share, 1))
     kind = OperationKind.CREATE_REPLICA
     operation = operation_for(kind, context, site, share, replica_id=new.id, host=new.pool.host)
     begin(tx, operation, share)
-    made = _record(share, new, operation)
+    made = _record(site, share, new, operation)
     replicas.add(tx, made, operations.last_turn(tx, share.id) or share.created_at)
     for snapshot in snapshots.listed(tx, None, share.id):
         snapshots.expect(tx, snapshot.id, new.id, operation.created_at)
     return operation
 
 
-def _check_place(tx: Connection, share: Share, pool: PoolId) -> None:
-    for there in replicas.listed(tx, None, share.id):
+def check_place(share: Share, every: Sequence[ShareReplica], pool: PoolId) -> None:
+    """See that a share has no replica yet in a pool.
+
+    Raises:
+        InvalidInput: it has.
+    """
+    for there in every:
         if there.pool == pool:
             what = "its active replica" if there.active else f"replica {there.id}"
             raise InvalidInput(f"share {share.id} has {what} in pool {pool}: a second one there would be lost with it")
 
 
-def _record(share: Share, new: NewReplica, operation: Operation) -> ShareReplica:
+def _record(site: Site, share: Share, new: NewReplica, operation: Operation) -> ShareReplica:
     state = TRANSITIONS[operation.kind].state
     assert state is not None
     seen = Replica(
@@ -105,7 +110,7 @@ def _record(share: Share, new: NewReplica, operation: Operation) -> ShareReplica
         status=Status.CREATING,
         replica_state=state.done,
         pool=new.pool,
-        availability_zone=new.zone,
+        availability_zone=site.zone(new.pool),
         created_at=operation.created_at,
         replica=seen,
     )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import RevertQuestions, ShareDriver, SupportsReplicatedRevert, SupportsRevert
-from revertkit.errors import BackendError, Conflict, NotSupported
+from revertkit.errors import BackendError, Conflict, InvalidInput, NotSupported
 from revertkit.log import get_logger
 from revertkit.models import (
     AccessRule,
@@ -44,6 +44,7 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
 
     Raises:
         NotSupported: the share was made without ``revert_to_snapshot_support``.
+        InvalidInput: it is another share's snapshot.
         Conflict: a status, a rule that is not settled, or it is not the most recent snapshot; the latest is named.
         QuotaExceeded: the size that comes back is over quota.
     """
@@ -54,6 +55,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         raise NotSupported(
             f"share {share.id} was made without revert_to_snapshot_support: its share type did not say so then"
         )
+    if snapshot.share_id != share.id:
+        raise InvalidInput(f"snapshot {snapshot.id} is not one of share {share.id}, but of share {snapshot.share_id}")
     check_in(share.status, rules.share.before, f"share {share.id}")
     check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
     latest = snapshots.latest(tx, share.id)

@@ -43,7 +43,6 @@ class NewShare:
     snapshot: Snapshot | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     replica_id: str = field(default_factory=new_id)
-    zone: str | None = None
 
 
 def operation_for(kind: OperationKind, context: Context, site: Site, share: Share, **more: Any) -> Operation:
@@ -70,7 +69,7 @@ def accept_create(tx: Connection, site: Site, context: Context, share_id: str, n
         _check_source(tx, new)
     share = new_record(site, context, share_id, new)
     quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size, **quota.of_replicas(share, 1))
-    shares.add(tx, share, new.zone)
+    shares.add(tx, share, site.zone(share.pool))
     kind = OperationKind.CREATE_SHARE_FROM_SNAPSHOT if new.snapshot else OperationKind.CREATE_SHARE
     source = new.snapshot.id if new.snapshot else None
     operation = operation_for(kind, context, site, share, snapshot_id=source)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from sqlalchemy import Connection, Table
 
+from revertkit import telemetry
 from revertkit.driver import ShareDriver
 from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded
 from revertkit.log import get_logger
@@ -198,6 +199,8 @@ class Story:
                 messages.sweep(tx, at)
                 messages.add(tx, self._message(case, self._detail(outcome, bool(trouble)), said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
+        taken = (at - case.operation.created_at).total_seconds()
+        telemetry.tell(telemetry.OperationEnded(self.kind, outcome, taken))
 
     def _record(self, case: Case, work: Work) -> None:
         with case.site.store.write() as tx:

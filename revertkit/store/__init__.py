@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, create_engine, event, make_url, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from revertkit import telemetry
 from revertkit.errors import Conflict, InvalidInput, NotFound, StoreError
 
 BUSY_SECONDS = 30
@@ -61,7 +62,9 @@ class Store:
         """Open a transaction that writes, begun for writing. Committed at the end, rolled back when anything raises."""
         with _told(self.shown), self.engine.connect() as connection:
             connection.execution_options(revertkit_write=True)
+            asked = time.monotonic()
             with connection.begin():
+                telemetry.tell(telemetry.WriteBegun(time.monotonic() - asked))
                 yield connection
 
 

@@ -46,6 +46,11 @@ def listed(tx: Connection) -> list[ShareType]:
     return [ShareType(**row._mapping, extra_specs=specs.get(row.id, {})) for row in rows]
 
 
+def names(tx: Connection) -> dict[str, str]:
+    """Answer the name of every type, by id."""
+    return {row.id: row.name for row in tx.execute(select(share_types.c.id, share_types.c.name))}
+
+
 def describe(tx: Connection, type_id: str, **values: Any) -> None:
     """Set a type's name, description, or whether it is public.
 

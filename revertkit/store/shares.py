@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from revertkit.errors import NotFound
 from revertkit.models import AccessLevel, AccessRule, ExportLocation, PoolId, Replica, Share, Stored
@@ -94,6 +94,20 @@ def listed(tx: Connection, project_id: str | None, share_type_id: str | None = N
 def on_host(tx: Connection, host: str, statuses: Iterable[Status]) -> list[Share]:
     """List the shares whose active replica is on `host` in one of these statuses."""
     return _read(tx, replicas.c.host == host, replicas.c.status.in_(statuses))
+
+
+def allocated(tx: Connection, host: str, backend: str) -> dict[str, int]:
+    """Sum up, by pool of a backend, the sizes of all shares that are there, in GiB."""
+    query = select(replicas.c.pool, func.sum(shares.c.size)).join(shares, replicas.c.share_id == shares.c.id)
+    there = query.where(replicas.c.host == host, replicas.c.backend == backend).group_by(replicas.c.pool)
+    return {pool: int(size) for pool, size in tx.execute(there)}
+
+
+def by_status(tx: Connection) -> dict[Status, int]:
+    """Count all shares by the status of their active replica."""
+    active = replicas.c.replica_state == ReplicaState.ACTIVE
+    query = select(replicas.c.status, func.count()).where(active).group_by(replicas.c.status)
+    return {Status(status): int(count) for status, count in tx.execute(query)}
 
 
 def hold(tx: Connection, share_id: str) -> None:

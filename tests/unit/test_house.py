@@ -17,9 +17,10 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LEVELS = (
     ("__main__",),
     ("cli", "web", "api", "integrations"),
-    ("dispatch", "conformance"),
+    ("dispatch", "conformance", "metrics"),
     ("manager",),
-    ("access", "adoption", "records", "replication"),
+    ("replication",),
+    ("access", "adoption", "placement", "records"),
     ("acceptance",),
     ("administration",),
     ("operations",),
@@ -32,8 +33,8 @@ LEVELS = (
     ("store",),
     ("locks", "state_dir", "manifest"),
     ("system",),
-    ("settings", "share_types"),
-    ("errors", "log"),
+    ("settings", "share_types", "pool_report"),
+    ("errors", "log", "telemetry"),
     ("models",),
     ("status",),
 )
