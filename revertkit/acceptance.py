@@ -138,9 +138,17 @@ class Acceptance(Administration):
         raise InvalidInput("a share needs a share type: name one, or set default_share_type (see `revertkit type`)")
 
     def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
-        driver, name = self.site.driver(backend), self.site.backends[backend].driver
+        driver, told = self.site.driver(backend), self.site.backends[backend]
+        with self.site.store.read() as tx:
+            allocated = shares.allocated(tx, self.site.host, backend)
         return [
-            (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
+            (
+                PoolId(self.site.host, backend, pool.name),
+                pool_report(
+                    driver, pool, told.driver, told, allocated=allocated.get(pool.name, 0), now=self.site.now()
+                ),
+            )
+            for pool in driver.pools()
         ]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from revertkit import scheduler
 from revertkit.acceptance import Acceptance, backend_of
 from revertkit.administration import checked_notes, optional_name
 from revertkit.capabilities import verbs
@@ -29,6 +28,7 @@ from revertkit.operations import manage, manage_snapshot, rebuild
 from revertkit.operations.accepted import here
 from revertkit.operations.rebuild import Adopted
 from revertkit.operations.share import NewShare
+from revertkit.scheduler import Request, filters
 from revertkit.store import operations, shares
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class Adoption(Acceptance):
             several = ", ".join(str(pool) for pool, _ in meant)
             raise InvalidInput(f"backend {backend!r} has {len(meant)} pools; name the one that is meant: {several}")
         [(pool, report)] = meant
-        if why := scheduler.why_not(report, wanted.extra_specs, 0):
+        if why := filters.capabilities(pool, report, Request(0, wanted.extra_specs)):
             raise NotSupported(f"pool {pool} cannot hold a share of type {wanted.name}: {why}")
         return pool
 

@@ -48,11 +48,34 @@ Word = Annotated[str, AfterValidator(_word)]
 """The name of a host or a backend: part of a pool's name, of paths and of URLs."""
 
 
+Percentage = Annotated[float, Field(ge=0, le=100)]
+DEFAULT_ZONE = "nova"
+"""The availability zone where nothing else is said; Manila's default."""
+
+
 class BackendSettings(BaseModel):
-    """One backend: its driver's name, and the driver's own options beside it."""
+    """One backend: its driver's name, what schedulers are told of its pools, and the driver's own options beside it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     driver: str
+    availability_zone: Word | None = Field(None, description="the zone that its pools are in; default: the host's")
+    replication_domain: Name | None = Field(
+        None, description="which backends replicate with one another; default, where the driver can: the driver's name"
+    )
+    reserved_percentage: Percentage = Field(0, description="of a pool, kept free of new shares")
+    reserved_snapshot_percentage: Percentage | None = Field(
+        None, description="the same for shares made from snapshots; default: reserved_percentage"
+    )
+    reserved_share_extend_percentage: Percentage | None = Field(
+        None, description="the same for growth; default: reserved_percentage"
+    )
+
+    @property
+    def reserved(self) -> dict[str, float]:
+        """What is kept free of its pools, in percent, by the report's names."""
+        others = ("reserved_snapshot_percentage", "reserved_share_extend_percentage")
+        own = {key: getattr(self, key) for key in others if getattr(self, key) is not None}
+        return dict.fromkeys(("reserved_percentage", *others), self.reserved_percentage) | own
 
     @property
     def options(self) -> dict[str, Any]:
@@ -105,6 +128,7 @@ class Settings(BaseSettings):
     database: str = Field("sqlite", description="'sqlite' for the embedded one, or a SQLAlchemy URL")
     project: Name = Field("default", description="the project of the command line")
     default_share_type: str | None = Field(None, description="the type of a share that is made without one")
+    availability_zone: Word = Field(DEFAULT_ZONE, description="the availability zone of this host's backends")
     backends: dict[Word, BackendSettings] = Field(default_factory=dict)
     api: ApiSettings = Field(default_factory=lambda: ApiSettings())
 
@@ -134,9 +158,13 @@ class Settings(BaseSettings):
 
     @property
     def all_backends(self) -> dict[str, BackendSettings]:
-        """The configured backends, or the embedded default where there is none."""
+        """The configured backends, or the embedded default where there is none, each with its availability zone."""
         embedded = BackendSettings.model_validate({"driver": "directory", "mount_root": self.embedded_root})
-        return self.backends or {"local": embedded}
+        return {name: self._in_zone(backend) for name, backend in (self.backends or {"local": embedded}).items()}
+
+    def _in_zone(self, backend: BackendSettings) -> BackendSettings:
+        zone = backend.availability_zone or self.availability_zone
+        return backend.model_copy(update={"availability_zone": zone})
 
 
 def file_for(named: Path | None) -> Path:

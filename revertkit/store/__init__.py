@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, event, make_url, select, update
+from sqlalchemy import Column, Connection, Table, create_engine, event, make_url, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from revertkit import telemetry
 from revertkit.errors import Conflict, InvalidInput, NotFound, StoreError
 
 BUSY_SECONDS = 30
@@ -67,7 +68,9 @@ class Store:
         """Open a transaction that writes, begun for writing. Committed at the end, rolled back when anything raises."""
         with _told(self.shown), self._turn(), self.engine.connect() as connection:
             connection.execution_options(revertkit_write=True)
+            asked = time.monotonic()
             with connection.begin():
+                telemetry.tell(telemetry.WriteBegun(time.monotonic() - asked))
                 yield connection
 
     @contextmanager
@@ -92,12 +95,22 @@ def move(tx: Connection, table: Table, row_id: str, before: Collection[str], to:
         Conflict: the row is in another status, which is named. Nothing has changed.
         NotFound: there is no such row.
     """
+    _swap(tx, table.c.status, row_id, before, to, at)
+
+
+def move_state(tx: Connection, table: Table, row_id: str, before: Collection[str], to: str, at: datetime) -> None:
+    """Change how one replica stands to its active one; as :func:`move`."""
+    _swap(tx, table.c.replica_state, row_id, before, to, at)
+
+
+def _swap(tx: Connection, column: Column[str], row_id: str, before: Collection[str], to: str, at: datetime) -> None:
+    table = column.table
     changed = tx.execute(
-        update(table).where(table.c.id == row_id, table.c.status.in_(before)).values(status=to, updated_at=at)
+        update(table).where(table.c.id == row_id, column.in_(before)).values({column: to, table.c.updated_at: at})
     )
     if changed.rowcount == 1:
         return
-    found = tx.execute(select(table.c.status).where(table.c.id == row_id)).scalar()
+    found = tx.execute(select(column).where(table.c.id == row_id)).scalar()
     if found is None:
         raise NotFound(f"{table.name} has no {row_id}")
     raise Conflict(f"{row_id} is {found}, and would have to be {' or '.join(sorted(before))}")

@@ -7,13 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from revertkit import scheduler
 from revertkit.api.answers import JSON, answers
 from revertkit.api.call import Asked, Call
 from revertkit.api.errors import Fault
 from revertkit.api.wire.views import STRING, array, wrapped
 from revertkit.errors import NotFound
 from revertkit.models import PoolId
+from revertkit.scheduler import extra_specs
 
 router = APIRouter(prefix="/v2/scheduler-stats/pools", tags=["pools"])
 SUMMARY = wrapped(name=STRING, host=STRING, backend=STRING, pool=STRING)
@@ -49,7 +49,7 @@ def _chosen(call: Call, request: Request) -> list[tuple[PoolId, dict[str, Any]]]
         (pool, report)
         for pool, report in reports
         if all(_begins(pattern, getattr(pool, key)) for key, pattern in query.items())
-        and not scheduler.why_not(report, specs, 0)
+        and not any(extra_specs.unmet(report, specs))
     ]
 
 
