@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +131,14 @@ class Policy:
         except Exception as wrong:
             raise SettingsError(f"the policy file {file} cannot be used: {wrong}") from wrong
         self._enforcer.use_conf = False  # what is in force is in memory now; no look at the file at each request
+        self.allows = lru_cache(maxsize=4096)(self._allows)
+        """Say whether a rule lets somebody with these roles in a project touch what belongs to the project `whose`."""
 
-    def allows(self, rule: str, project_id: str, roles: Sequence[str], whose: str) -> bool:
-        """Say whether `rule` lets somebody with `roles` in `project_id` touch what belongs to the project `whose`."""
+    def _allows(self, rule: str, project_id: str, roles: tuple[str, ...], whose: str) -> bool:
         creds = {"roles": list(roles), "project_id": project_id}
         return bool(self._enforcer.enforce(rule, {"project_id": whose}, creds))
 
-    def demand(self, rule: str, project_id: str, roles: Sequence[str], whose: str) -> None:
+    def demand(self, rule: str, project_id: str, roles: tuple[str, ...], whose: str) -> None:
         """Refuse what :meth:`allows` does not.
 
         Raises:

@@ -21,7 +21,9 @@ Share = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def serving(state: Path, *options: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serving(
+    state: Path, *options: str, context: Any = None, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run ``revertkit serve`` on a free port, and answer its URL once it is ready."""
     command = [sys.executable, "-m", "revertkit", "serve", "--port", "0", *options]
     settings = {
@@ -41,19 +43,19 @@ def serving(state: Path, *options: str, **environment: str) -> Iterator[tuple[st
         found = re.search(r"https?://\S+/v2", said)
         assert found, said + server.stderr.read()
         url = found.group()
-        support.wait_until(lambda: _ready(url), "the server to be ready")
+        support.wait_until(lambda: _ready(url, context), "the server to be ready")
         yield url, server
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=support.SECONDS)
 
 
-def _ready(url: str) -> bool:
+def _ready(url: str, context: Any) -> bool:
     import urllib.error
     import urllib.request
 
     try:
-        with urllib.request.urlopen(url.replace("/v2", "/readyz")) as answer:
+        with urllib.request.urlopen(url.replace("/v2", "/readyz"), context=context) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError:
         return False
