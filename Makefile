@@ -56,6 +56,9 @@ lint: $(VENV)/.dev  ## ruff: rules and format
 types: $(VENV)/.dev  ## mypy --strict on the package
 	$(BIN)/mypy
 
+docs/openapi.json: $(VENV)/.dev $(wildcard revertkit/api/*.py revertkit/api/*/*.py)  ## write the API's OpenAPI document
+	$(BIN)/python -m revertkit.api.document >$@
+
 format: $(VENV)/.dev  ## let ruff format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

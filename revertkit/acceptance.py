@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,15 @@ from revertkit.administration import Administration
 from revertkit.capabilities import pool_report
 from revertkit.driver import ShareDriver
 from revertkit.errors import InvalidInput, NotSupported, RevertkitError
+from revertkit.locks import BACKEND, REPLICA, Busy, Held
 from revertkit.models import Context, Operation, PoolId, Share, ShareType, Snapshot
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
+from revertkit.store import operations, shares, snapshots
 from revertkit.store import share_types as stored_types
-from revertkit.store import shares, snapshots
+
+LETTING_GO_SECONDS = 1.0
+"""How long a lock may outlive the end of its operation on record; it is milliseconds."""
 
 
 class Acceptance(Administration):
@@ -82,7 +87,7 @@ class Acceptance(Administration):
             Busy, and what `ask` and `accept` do: nothing has changed, and no lock is held.
             OperationFailed, StoreError: as the operation's story says, where it runs here.
         """
-        held = self.site.locks.hold(*share_ids)
+        held = self._hold(*share_ids)
         try:
             if ask:
                 ask()
@@ -93,6 +98,26 @@ class Acceptance(Administration):
             held.release()
             raise
         return operation
+
+    def _hold(self, *share_ids: str) -> Held:
+        """Take the locks; one whose operation has ended on record is about to be let go, and is waited for."""
+        until = time.monotonic() + LETTING_GO_SECONDS
+        while True:
+            try:
+                return self.site.locks.hold(*share_ids)
+            except Busy:
+                if time.monotonic() > until or any(map(self._under_way, share_ids)):
+                    raise
+                time.sleep(0.005)
+
+    def _under_way(self, lock_id: str) -> bool:
+        """Say whether what holds this lock is on record; of a whole backend nothing is, and it is not waited for."""
+        if lock_id.startswith(BACKEND):
+            return True
+        with self.site.store.read() as tx:
+            if lock_id.startswith(REPLICA):
+                return bool(operations.unfinished(tx, replica_id=lock_id.removeprefix(REPLICA)))
+            return bool(operations.unfinished(tx, share_id=lock_id))
 
     def _driver(self, pool: PoolId) -> ShareDriver:
         """Answer the driver of a pool of this host.

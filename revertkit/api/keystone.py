@@ -15,6 +15,10 @@ from starlette.datastructures import Headers
 from revertkit.api.auth import Identity
 from revertkit.api.errors import NAMES, Fault
 from revertkit.errors import SettingsError
+from revertkit.log import get_logger
+
+log = get_logger(__name__)
+AWAY = "The identity service cannot be asked now."
 
 
 class Keystone:
@@ -32,6 +36,8 @@ class Keystone:
             raise SettingsError(
                 f"auth = keystone needs keystonemiddleware ({missing}): pip install 'revertkit[keystone]'"
             ) from None
+        if "auth_url" not in options:
+            raise SettingsError("[api.keystone] needs auth_url, and auth_type, username, password, … of a service user")
         try:
             self._middleware = auth_token.AuthProtocol(_seen, dict(options))
         except Exception as wrong:
@@ -56,8 +62,12 @@ class Keystone:
         if token := headers.get("x-auth-token"):
             environ["HTTP_X_AUTH_TOKEN"] = token
         answered = _Answer()
-        for _ in self._middleware(environ, answered):
-            pass
+        try:
+            for _ in self._middleware(environ, answered):
+                pass
+        except Exception as failure:
+            log.error("the identity service cannot be asked", exc_info=failure)
+            raise Fault(503, AWAY) from None
         if answered.code != 200:
             raise _refused(answered)
         return _identity(environ)
@@ -85,7 +95,7 @@ def _refused(answered: _Answer) -> Fault:
         challenge = answered.headers.get("WWW-Authenticate", "Keystone")
         return Fault(401, "The request you have made requires authentication.", {"WWW-Authenticate": challenge})
     code = answered.code if answered.code in NAMES else 503
-    return Fault(code, "The identity service cannot be asked now.")
+    return Fault(code, AWAY)
 
 
 def _identity(environ: Mapping[str, Any]) -> Identity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ RULES = {
     "message:delete": MEMBER,
     "message:get": READER,
     "message:get_all": READER,
+    "metrics:get": ADMIN,
     "quota_set:delete": ADMIN,
     "quota_set:show": READER,
     "quota_set:update": ADMIN,
@@ -63,6 +64,17 @@ RULES = {
     "share_instance:show": ADMIN,
     "share_instance_export_location:index": ADMIN,
     "share_instance_export_location:show": ADMIN,
+    "share_replica:create": MEMBER,
+    "share_replica:delete": MEMBER,
+    "share_replica:force_delete": ADMIN,
+    "share_replica:get_all": READER,
+    "share_replica:promote": MEMBER,
+    "share_replica:reset_replica_state": ADMIN,
+    "share_replica:reset_status": ADMIN,
+    "share_replica:resync": ADMIN,
+    "share_replica:show": READER,
+    "share_replica_export_location:index": READER,
+    "share_replica_export_location:show": READER,
     "share_snapshot:access_list": READER,
     "share_snapshot:allow_access": MEMBER,
     "share_snapshot:delete_metadata": MEMBER,
@@ -119,13 +131,14 @@ class Policy:
         except Exception as wrong:
             raise SettingsError(f"the policy file {file} cannot be used: {wrong}") from wrong
         self._enforcer.use_conf = False  # what is in force is in memory now; no look at the file at each request
+        self.allows = lru_cache(maxsize=4096)(self._allows)
+        """Say whether a rule lets somebody with these roles in a project touch what belongs to the project `whose`."""
 
-    def allows(self, rule: str, project_id: str, roles: Sequence[str], whose: str) -> bool:
-        """Say whether `rule` lets somebody with `roles` in `project_id` touch what belongs to the project `whose`."""
+    def _allows(self, rule: str, project_id: str, roles: tuple[str, ...], whose: str) -> bool:
         creds = {"roles": list(roles), "project_id": project_id}
         return bool(self._enforcer.enforce(rule, {"project_id": whose}, creds))
 
-    def demand(self, rule: str, project_id: str, roles: Sequence[str], whose: str) -> None:
+    def demand(self, rule: str, project_id: str, roles: tuple[str, ...], whose: str) -> None:
         """Refuse what :meth:`allows` does not.
 
         Raises:

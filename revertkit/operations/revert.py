@@ -59,8 +59,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         raise InvalidInput(f"snapshot {snapshot.id} is not one of share {share.id}, but of share {snapshot.share_id}")
     check_in(share.status, rules.share.before, f"share {share.id}")
     check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
-    latest = snapshots.latest(tx, share.id)
-    if latest.id != snapshot.id:
+    if snapshots.latest_id(tx, share.id) != snapshot.id:
+        latest = snapshots.latest(tx, share.id)
         raise Conflict(
             f"snapshot {snapshot.id} is not the most recent one of share {share.id}: that is {latest.id} "
             f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
@@ -68,8 +68,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         )
     _check_settled(f"share {share.id}", access.OF_SHARES.listed(tx, share.id))
     _check_settled(f"snapshot {snapshot.id}", access.OF_SNAPSHOTS.listed(tx, snapshot.id))
-    larger = snapshot.size if snapshot.size > share.size else None
-    quota.check(tx, share.project_id, larger, **quota.growth(share, snapshot.size))
+    if snapshot.size > share.size:
+        quota.check(tx, share.project_id, snapshot.size, **quota.growth(share, snapshot.size))
 
 
 def _check_settled(what: str, rules: list[AccessRule]) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ BUSY_SECONDS = 30
 """How long a SQLite write waits for another's; the transactions themselves take milliseconds."""
 
 
+CONNECTIONS = 48
+"""How many of SQLite's are kept: more than a server has threads, since opening one costs as much as a request."""
+
 WAL_AGAIN_SECONDS = 0.01
 """How soon a new database that another process is just turning to WAL is looked at again."""
 
@@ -39,10 +43,12 @@ class Store:
         self.shown = parsed.render_as_string()
         """The URL without its password."""
         try:
-            self.engine = create_engine(parsed)
+            embedded = parsed.get_backend_name() == "sqlite"
+            self.engine = create_engine(parsed, **({"pool_size": CONNECTIONS} if embedded else {}))
         except (SQLAlchemyError, ImportError) as failure:
             raise StoreError(f"database {self.shown} cannot be used: {failure}") from failure
-        if self.engine.dialect.name == "sqlite":
+        self._writing = threading.Lock() if embedded else None
+        if embedded:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
 
@@ -60,12 +66,26 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that writes, begun for writing. Committed at the end, rolled back when anything raises."""
-        with _told(self.shown), self.engine.connect() as connection:
+        with _told(self.shown), self._turn(), self.engine.connect() as connection:
             connection.execution_options(revertkit_write=True)
             asked = time.monotonic()
             with connection.begin():
                 telemetry.tell(telemetry.WriteBegun(time.monotonic() - asked))
                 yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let the threads of this process write one after the other where the database would: SQLite's own waiting
+        looks only every so often, and whoever came last may get in first."""
+        if self._writing is None:
+            yield
+            return
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreError(f"database {self.shown}: another thread of this process has held it for {BUSY_SECONDS} s")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
 
 def move(tx: Connection, table: Table, row_id: str, before: Collection[str], to: str, at: datetime) -> None:

@@ -24,6 +24,7 @@ ACTIVE = select(
     replicas.c.undo_id,
     replicas.c.status,
     replicas.c.replica_state,
+    replicas.c.availability_zone,
     replicas.c.updated_at,
 ).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
 AT_ONCE = 500
@@ -69,6 +70,8 @@ def add(tx: Connection, share: Share, zone: str | None = None) -> None:
 def find(tx: Connection, text: str, project_id: str | None) -> Share:
     """Find a share by id or name, within a project or (None) in all."""
     scope = [] if project_id is None else [shares.c.project_id == project_id]
+    if found := _read(tx, shares.c.id == text, *scope):
+        return found[0]
     return get(tx, resolve(tx, shares, "share", text, *scope))
 
 
@@ -219,6 +222,7 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any], every:
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
+        availability_zone=row.availability_zone,
         access_rules_status=_together(rules),
         export_locations=location_records(locations),
     )

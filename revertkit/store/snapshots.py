@@ -60,6 +60,8 @@ def expect(tx: Connection, snapshot_id: str, replica_id: str, at: datetime) -> N
 def find(tx: Connection, text: str, project_id: str | None) -> Snapshot:
     """Find a snapshot by id or name, within a project or (None) in all."""
     scope = [_COUNTS] if project_id is None else [_COUNTS, snapshots.c.project_id == project_id]
+    if rows := tx.execute(ACTIVE.where(snapshots.c.id == text, *scope)).all():
+        return records(tx, rows)[0]
     return get(tx, resolve(tx, snapshots, "snapshot", text, *scope))
 
 
@@ -83,15 +85,19 @@ def listed(tx: Connection, project_id: str | None, share_id: str | None = None) 
     return records(tx, tx.execute(ACTIVE.where(*wanted).order_by(snapshots.c.created_at, snapshots.c.id)).all())
 
 
+def latest_id(tx: Connection, share_id: str) -> str | None:
+    """Name the share's most recent snapshot, whatever its status: one look-up in an index. None if it has none."""
+    newest = select(snapshots.c.id).where(snapshots.c.share_id == share_id, _COUNTS)
+    return tx.execute(newest.order_by(snapshots.c.created_at.desc()).limit(1)).scalar()
+
+
 def latest(tx: Connection, share_id: str) -> Snapshot:
-    """Answer the share's most recent snapshot, whatever its status: one look-up in an index.
+    """Answer the share's most recent snapshot, whatever its status.
 
     Raises:
         NotFound: the share has none.
     """
-    newest = select(snapshots.c.id).where(snapshots.c.share_id == share_id, _COUNTS)
-    newest = newest.order_by(snapshots.c.created_at.desc())
-    snapshot_id = tx.execute(newest.limit(1)).scalar()
+    snapshot_id = latest_id(tx, share_id)
     if snapshot_id is None:
         raise NotFound(f"share {share_id} has no snapshot")
     return get(tx, snapshot_id)
