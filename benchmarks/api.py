@@ -54,6 +54,8 @@ HEADERS = {
 PATIENCE = 600.0
 STUCK_SECONDS = 60.0
 """After how long a status that should be passing is one that is left behind."""
+TRIES = 4
+"""How many shares one client has to revert, one after the other, should one be left behind."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Found:
     lists: list[float] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
     stuck: int = 0
+    processor: dict[str, float] = field(default_factory=dict)
     placements: list[float] = field(default_factory=list)
     began: float = 0.0
 
@@ -117,8 +120,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(argv: list[Any], port: int, log: Path, **environment: str) -> Iterator[int]:
-    """Run a server until the end of the block; it is there when it answers for its versions."""
+def serving(argv: list[Any], port: int, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the end of the block, and answer its process; it is there when it answers."""
     with log.open("w") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, env=os.environ | environment)
     try:
@@ -127,7 +130,7 @@ def serving(argv: list[Any], port: int, log: Path, **environment: str) -> Iterat
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{argv[0]} does not serve: {log.read_text()[-3000:]}")
             time.sleep(0.2)
-        yield port
+        yield process
     finally:
         process.terminate()
         try:
@@ -146,9 +149,8 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def revertkit(home: Path, count: int) -> Iterator[int]:
+def revertkit(home: Path, port: int, count: int) -> Iterator[subprocess.Popen[bytes]]:
     """Serve revertkit, with `count` shares of another host on record, and a share type."""
-    port = free_port()
     backends = {"fast": BackendSettings(driver="memory", capacity_gb=100_000)}
     manager = ShareManager.open(Settings(host="node-1", state_dir=home, project=PROJECT, backends=backends))
     manager.create_type("t", TYPE)
@@ -172,39 +174,55 @@ def revertkit(home: Path, count: int) -> Iterator[int]:
         '[backends.fast]\ndriver = "memory"\ncapacity_gb = 100000\n'
     )
     argv = [Path(sys.executable).with_name("revertkit"), "--config", settings, "serve"]
-    with serving(argv, port, home / "output"):
-        yield port
+    with serving(argv, port, home / "output") as process:
+        yield process
 
 
 @contextmanager
-def manila(home: Path, count: int) -> Iterator[int]:
+def manila(home: Path, port: int, count: int) -> Iterator[subprocess.Popen[bytes]]:
     """Serve Manila, likewise."""
-    port = free_port()
     argv = [manila_env.python(), ROOT / "benchmarks/manila_server.py", home, str(port), str(count), PROJECT]
-    with serving(argv, port, home / "output"):
-        yield port
+    with serving(argv, port, home / "output") as process:
+        yield process
 
 
 # --- what is asked of both
 
 
-def measure(name: str, serve: Callable[[Path, int], Any], root: Path, asked: argparse.Namespace) -> Found:
+def measure(name: str, serve: Callable[[Path, int, int], Any], root: Path, asked: argparse.Namespace) -> Found:
     """Ask one server everything."""
     home = root / name
     home.mkdir()
-    found = Found(name, began=os.getloadavg()[0])
-    with serve(home, asked.shares) as port:
-        first, *pairs = prepared(port, 1 + asked.clients)
-        reverts(port, *first, asked.times * 4, found.alone, Counter())
-        found.stuck = sum(
-            at_once([partial(reverts, port, *pair, asked.times, found.reverts, found.refused) for pair in pairs])
-        )
+    port, found = free_port(), Found(name, began=os.getloadavg()[0])
+    with serve(home, port, asked.shares) as process:
+        alone = prepared(port, TRIES)
+        before = processor_ms(process.pid)
+        for pair in alone:
+            left = asked.times * 4 - len(found.alone)
+            found.stuck += reverts(port, *pair, left, found.alone, found.refused)
+        found.processor["alone"] = (processor_ms(process.pid) - before) / max(len(found.alone), 1)
+        calls = [
+            partial(reverts, port, *pair, asked.times, found.reverts, found.refused)
+            for pair in prepared(port, asked.clients)
+        ]
+        found.stuck += sum(at_once(calls))
         one = Client(port)
+        before = processor_ms(process.pid)
         for _ in range(asked.lists):
             status, answer, took = one.ask("GET", "/shares/detail?limit=1000")
-            assert (status, len(answer["shares"])) == (200, 1000), status
+            if status != 200:
+                found.refused[status] += 1
+                continue
+            assert len(answer["shares"]) == 1000, len(answer["shares"])
             found.lists.append(took)
+        found.processor["lists"] = (processor_ms(process.pid) - before) / asked.lists
     return found
+
+
+def processor_ms(pid: int) -> float:
+    """Say how many milliseconds of a processor a process has had, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def prepared(port: int, clients: int) -> list[tuple[str, str]]:
@@ -311,6 +329,9 @@ def rows(ours: Found, theirs: Found) -> list[tuple[str, str, str, str]]:
             own, other = (figure(found) if found else None for found in (getattr(ours, key), getattr(theirs, key)))
             ratio = f"{other / own:.1f}" if own and other else "-"
             compared.append((f"{name}, {label}", ms(own), ms(other), ratio))
+    for key, what in (("alone", "a revert to its end, with the client's looks at it"), ("lists", "a list")):
+        own, other = ours.processor[key], theirs.processor[key]
+        compared.append((f"processor time of {what}, mean", ms(own), ms(other), f"{other / own:.1f}"))
     compared.append(("of all clients' reverts, accepted", str(len(ours.reverts)), str(len(theirs.reverts)), ""))
     compared.append(("of them, answered otherwise", told(ours.refused), told(theirs.refused), ""))
     compared.append(("shares left in reverting for good", str(ours.stuck), str(theirs.stuck), ""))
