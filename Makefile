@@ -9,7 +9,7 @@ TWO_AT_ONCE := -n 2
 TIMES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types format bench bench-api bench-vm clean vm-up vm-test vm-ssh vm-down
+.PHONY: help demo test test-host lint types format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outsid
 	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(TWO_AT_ONCE)
 	$(BIN)/python -m pytest scenario_tests/power
 
+vm-powercut: $(VENV)/.dev  ## cut the power of a guest a hundred times in the middle of reverts; resumable
+	vm/powercut --cuts $${CUTS:-100}
+
 vm-ssh:  ## open a shell in the VM, as root
 	vm/ssh
 
@@ -52,6 +55,9 @@ lint: $(VENV)/.dev  ## ruff: rules and format
 
 types: $(VENV)/.dev  ## mypy --strict on the package
 	$(BIN)/mypy
+
+docs/openapi.json: $(VENV)/.dev $(wildcard revertkit/api/*.py revertkit/api/*/*.py)  ## write the API's OpenAPI document
+	$(BIN)/python -m revertkit.api.document >$@
 
 format: $(VENV)/.dev  ## let ruff format everything
 	$(BIN)/ruff format .

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,11 +12,15 @@ from revertkit.administration import Administration
 from revertkit.capabilities import pool_report
 from revertkit.driver import ShareDriver
 from revertkit.errors import InvalidInput, NotSupported, RevertkitError
+from revertkit.locks import Busy, Held
 from revertkit.models import Context, Operation, PoolId, Share, ShareType, Snapshot
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
+from revertkit.store import operations, shares, snapshots
 from revertkit.store import share_types as stored_types
-from revertkit.store import shares, snapshots
+
+LETTING_GO_SECONDS = 1.0
+"""How long a lock may outlive the end of its operation on record; it is milliseconds."""
 
 
 class Acceptance(Administration):
@@ -82,7 +87,7 @@ class Acceptance(Administration):
             Busy, and what `ask` and `accept` do: nothing has changed, and no lock is held.
             OperationFailed, StoreError: as the operation's story says, where it runs here.
         """
-        held = self.site.locks.hold(*share_ids)
+        held = self._hold(*share_ids)
         try:
             if ask:
                 ask()
@@ -93,6 +98,21 @@ class Acceptance(Administration):
             held.release()
             raise
         return operation
+
+    def _hold(self, *share_ids: str) -> Held:
+        """Take the locks; one whose operation has ended on record is about to be let go, and is waited for."""
+        until = time.monotonic() + LETTING_GO_SECONDS
+        while True:
+            try:
+                return self.site.locks.hold(*share_ids)
+            except Busy:
+                if time.monotonic() > until or self._under_way(share_ids):
+                    raise
+                time.sleep(0.005)
+
+    def _under_way(self, share_ids: Sequence[str]) -> bool:
+        with self.site.store.read() as tx:
+            return any(operations.unfinished(tx, share_id=share_id) for share_id in share_ids)
 
     def _driver(self, pool: PoolId) -> ShareDriver:
         """Answer the driver of a pool of this host.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from revertkit.acceptance import Acceptance
+from revertkit.administration import checked_notes
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsAccessRules, SupportsMountableSnapshots
 from revertkit.models import AccessLevel, AccessRule, Context, Snapshot
@@ -47,7 +48,7 @@ class Access(Acceptance):
             share=found,
             access_to=access_to,
             level=level,
-            metadata=metadata,
+            metadata=checked_notes(metadata or {}),
         )
         operation = self._start(accept, found.id)
         with self.site.store.read() as tx:

@@ -14,6 +14,9 @@ from revertkit.operations.site import Site
 from revertkit.store import messages, quotas
 from revertkit.store import share_types as stored_types
 
+MAX_NOTES = 128
+"""The most keys that metadata has."""
+
 
 class Administration:
     """The part of :class:`~revertkit.manager.ShareManager` that only keeps records."""
@@ -179,3 +182,19 @@ def optional_name(name: str | None) -> str | None:
         return None if name is None else checked_name(name)
     except ValueError as wrong:
         raise InvalidInput(str(wrong)) from None
+
+
+def checked_notes(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata that can be kept.
+
+    Raises:
+        InvalidInput: a key or value that is empty or too long, or too many of them.
+    """
+    if len(metadata) > MAX_NOTES:
+        raise InvalidInput(f"metadata has at most {MAX_NOTES} keys, not {len(metadata)}")
+    for key, value in metadata.items():
+        if not key.strip() or len(key) > 255:
+            raise InvalidInput(f"a metadata key has 1 to 255 characters, not {len(key)}")
+        if not value.strip() or len(value) > 1023:
+            raise InvalidInput(f"the value of metadata key {key!r} has 1 to 1023 characters")
+    return dict(metadata)

@@ -12,7 +12,7 @@ from functools import partial
 
 from revertkit import state_dir
 from revertkit.access import Access
-from revertkit.administration import optional_name
+from revertkit.administration import checked_notes, optional_name
 from revertkit.adoption import Adoption
 from revertkit.capabilities import verbs
 from revertkit.driver import (
@@ -40,12 +40,13 @@ from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.placement import Placement, check_size
 from revertkit.records import Records
+from revertkit.replication import Replication
 from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Access, Adoption, Placement, Records):
+class ShareManager(Access, Adoption, Replication, Placement, Records):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     @classmethod
@@ -98,7 +99,7 @@ class ShareManager(Access, Adoption, Placement, Records):
             name=optional_name(name),
             description=description,
             snapshot=source,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         if source:
             verbs(self._driver(new.pool), SupportsCreateFromSnapshot)
@@ -165,7 +166,7 @@ class ShareManager(Access, Adoption, Placement, Records):
             share=found,
             name=optional_name(name),
             description=description,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         operation = self._start(accept, found.id)
         return self.snapshot(context, operation.snapshot_id or "")

@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from revertkit.acceptance import Acceptance, scope_of
-from revertkit.administration import optional_name
-from revertkit.errors import InvalidInput, NotFound
+from revertkit.administration import checked_notes, optional_name
+from revertkit.errors import NotFound
 from revertkit.models import AccessRule, Context, Share, Snapshot
 from revertkit.store import backends, share_pages, shares, snapshot_pages, snapshots
 from revertkit.store.access import OF_SHARES
 from revertkit.store.pages import Page
 
 T = TypeVar("T", Share, Snapshot)
-MAX_NOTES = 128
-"""The most keys that a share or snapshot has in its metadata."""
 
 
 class Records(Acceptance):
@@ -136,22 +134,6 @@ class Records(Acceptance):
                 backends.enable(tx, self.site.host, backend)
             else:
                 backends.disable(tx, self.site.host, backend, reason, self.site.now())
-
-
-def checked_notes(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata that can be kept.
-
-    Raises:
-        InvalidInput: a key or value that is empty or too long, or too many of them.
-    """
-    if len(metadata) > MAX_NOTES:
-        raise InvalidInput(f"metadata has at most {MAX_NOTES} keys, not {len(metadata)}")
-    for key, value in metadata.items():
-        if not key.strip() or len(key) > 255:
-            raise InvalidInput(f"a metadata key has 1 to 255 characters, not {len(key)}")
-        if not value.strip() or len(value) > 1023:
-            raise InvalidInput(f"the value of metadata key {key!r} has 1 to 1023 characters")
-    return dict(metadata)
 
 
 def _said(said: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -1,4 +1,8 @@
-"""Drivers by name: entry points of the group ``revertkit.drivers``, the version gate, and why one was refused."""
+"""Drivers by name: entry points of the group ``revertkit.drivers``, the version gate, and why one was refused.
+
+A driver that is still being written has no entry point yet: wherever a name is asked for, ``package.module:Class`` is
+taken too.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +64,13 @@ def listing() -> list[Listing]:
 
 
 def find(name: str) -> Listing:
-    """Find one driver by its registered name.
+    """Find one driver by its registered name, or by ``package.module:Class``, which need not be registered.
 
     Raises:
         DriverRefused: there is none; says which there are.
     """
+    if ":" in name:
+        return _listed(EntryPoint(name, name, GROUP))
     points = entry_points(group=GROUP)
     for point in points:
         if point.name == name:

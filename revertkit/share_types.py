@@ -64,7 +64,10 @@ def _check_one(key: str, value: str) -> None:
     if key in COPIED:
         boolean(key, value)
     if key == "replication_type" and value not in REPLICATION_TYPES:
-        raise InvalidInput(f"replication_type is {' or '.join(REPLICATION_TYPES)}, not {value!r}")
+        raise InvalidInput(
+            f"replication_type is {' or '.join(REPLICATION_TYPES)}, not {value!r}: a share has one replica that is "
+            "written to, which alone can be reverted"
+        )
 
 
 def copied(specs: Mapping[str, str]) -> dict[str, bool]:

@@ -88,6 +88,12 @@ lacks_packages() {
         return 1
     fi
 }
+host_packages() {
+    export DEBIAN_FRONTEND=noninteractive
+    timeout --foreground 600 apt-get update -q
+    # shellcheck disable=SC2046 # names of packages, one word each
+    timeout --foreground 1800 apt-get install -qy --no-install-recommends $(missing_packages)
+}
 packages_hint() {
     local names
     names=$(command -v dpkg-query >/dev/null && missing_packages || printf '%s\n' "${HOST_PACKAGES[@]}")

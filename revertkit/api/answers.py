@@ -30,8 +30,8 @@ class JSON(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Write it."""
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        """Write it; half a character, which a client may have sent, goes back as it came: escaped."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
 
 def accepted() -> Response:
@@ -39,18 +39,29 @@ def accepted() -> Response:
     return Response(status_code=202)
 
 
-def answers(name: str, code: int, schema: Schema | None = None, *, actions: Sequence[Action] = ()) -> dict[str, Any]:
-    """Say what FastAPI has to know of a route: its name, its code, what it answers, and every error."""
+def answers(
+    name: str, code: int, schema: Schema | None = None, *, actions: Sequence[Action] = (), also: int | None = None
+) -> dict[str, Any]:
+    """Say what FastAPI has to know of a route: its name, its code, what it answers, and every error.
+
+    `also` is a second code, of an answer without a body.
+    """
     routes = [name, *(f"{name}:{action.name}" for action in actions)]
     responses: dict[int, dict[str, Any]] = {
         each: _documented(each, ERROR) for each in sorted(EVERYWHERE | codes_of(*routes)) if each != code
     }
+    responses |= {also: _documented(also, None)} if also else {}
     responses[code] = _documented(code, schema)
     how: dict[str, Any] = {"name": name, "operation_id": name, "status_code": code, "responses": responses}
     if actions:
         content = {"application/json": {"schema": action_schema(actions)}}
         how["openapi_extra"] = {"requestBody": {"content": content, "required": True}}
     return how
+
+
+def is_error(response: dict[str, Any]) -> bool:
+    """Say whether a documented response is an error's."""
+    return bool(response.get("content", {}).get("application/json", {}).get("schema") == ERROR)
 
 
 def _documented(code: int, schema: Schema | None) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from functools import cache
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import Lifespan
 
 from revertkit import __version__
 from revertkit.api import auth
-from revertkit.api.answers import JSON
+from revertkit.api.answers import JSON, is_error
 from revertkit.api.call import CALL, Call
 from revertkit.api.door import Door
 from revertkit.api.errors import NO_SUCH_RESOURCE, Fault, fault_of
@@ -40,6 +43,11 @@ from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.settings import ApiSettings
 
+DESCRIPTION = """The REST API of revertkit, in the dialect of OpenStack Manila's v2.
+
+Each path is also there with the project's id after `/v2`. The header `X-OpenStack-Manila-API-Version` says which
+microversion is meant; without it, it is 2.0, and what is not there at it answers 404.
+"""
 ROUTERS = (
     front.router,
     shares.router,
@@ -61,12 +69,19 @@ ROUTERS = (
 )
 
 
+RESOURCES = frozenset(
+    route.path.split("/")[2]
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, Route) and route.path.startswith("/v2/")
+)
+
+
 def routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Put the routes together, and every error's answer; what the OpenAPI document is made of."""
     app = FastAPI(
         title="revertkit",
         version=__version__,
-        description=__doc__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -74,11 +89,26 @@ def routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = cache(lambda: _document(app))  # type: ignore[method-assign]
     app.add_exception_handler(Fault, _fault)
     app.add_exception_handler(RevertkitError, _error)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _unrouted)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Make the OpenAPI document: FastAPI's, less what it takes for granted and this API answers in another way."""
+    made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    for name in ("HTTPValidationError", "ValidationError"):
+        made["components"]["schemas"].pop(name, None)
+    made["components"]["responses"] = errors = {}
+    for operation in (each for operations in made["paths"].values() for each in operations.values()):
+        for code, response in operation["responses"].items():
+            if is_error(response):
+                errors[code] = response
+                operation["responses"][code] = {"$ref": f"#/components/responses/{code}"}
+    return made
 
 
 def build(
@@ -95,25 +125,17 @@ def build(
     Raises:
         SettingsError: how to know who asks, or the policy, cannot be had as it is set.
     """
-    app = routes(lifespan)
-    app.state.check_ready = lambda: _check_ready(manager, not_ready())
     return Door(
-        app=app,
+        app=routes(lifespan),
+        resources=RESOURCES,
         manager=manager,
         policy=Policy(settings.policy),
         auth=auth.chosen(settings, project),
-        resources={path.split("/")[2] for path in app.openapi()["paths"] if path.startswith("/v2/")},
         max_body=settings.max_body,
         max_limit=settings.max_limit,
         percent=percent,
         not_ready=not_ready,
     )
-
-
-def _check_ready(manager: ShareManager, why: str) -> None:
-    if why:
-        raise Fault(503, why)
-    manager.type_names()
 
 
 def _answer(fault: Fault) -> Response:

@@ -19,13 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from revertkit.api import limits, versions
 from revertkit.api.auth import Authentication, Identity
 from revertkit.api.call import CALL, Call
-from revertkit.api.errors import Fault
+from revertkit.api.errors import Fault, fault_of
 from revertkit.api.policy import Policy
+from revertkit.errors import RevertkitError
 from revertkit.log import get_logger
 from revertkit.manager import ShareManager
 
 log = get_logger(__name__)
 _PROJECT = re.compile(r"[0-9a-f-]+")
+CHECK_READY = "revertkit.check_ready"
+"""Where the scope has what ``/readyz`` calls."""
 
 
 @dataclass
@@ -37,10 +40,10 @@ class Door:
     policy: Policy
     auth: Authentication
     resources: Collection[str]
-    """The names that can follow ``/v2/``."""
-    max_body: int
-    max_limit: int
-    percent: Callable[[str], float | None]
+    """The names that can follow ``/v2/``; a project that has one of them for its own is not in a URL."""
+    max_body: int = 114688
+    max_limit: int = 1000
+    percent: Callable[[str], float | None] = field(default=lambda share_id: None)
     not_ready: Callable[[], str] = field(default=lambda: "")
     """Says why nothing is served yet; empty once it is."""
 
@@ -54,6 +57,8 @@ class Door:
             await self._let_in(scope, receive, passage)
         except Fault as fault:
             await passage.refuse(fault)
+        except RevertkitError as error:
+            await passage.refuse(fault_of(error, ""))
         except Exception as failure:
             log.error("request failed", request_id=passage.request_id, exc_info=failure)
             if not passage.status:
@@ -63,6 +68,7 @@ class Door:
 
     async def _let_in(self, scope: Scope, receive: Receive, passage: _Passage) -> None:
         limits.check_head(scope)
+        scope[CHECK_READY] = self._check_ready
         if scope["method"] not in ("GET", "HEAD"):
             receive = await limits.read_body(receive, self.max_body)
         if (scope["path"] + "/").startswith("/v2/"):
@@ -73,6 +79,16 @@ class Door:
                 raise Fault(503, why, {"Retry-After": "1"})
             scope[CALL] = self._call(scope, await self.auth.identify(headers), headers, passage)
         await self.app(scope, receive, passage)
+
+    def _check_ready(self) -> None:
+        """See whether requests are served.
+
+        Raises:
+            Fault: 503, not yet. StoreError: the database does not answer.
+        """
+        if why := self.not_ready():
+            raise Fault(503, why)
+        self.manager.type_names()
 
     def _call(self, scope: Scope, identity: Identity, headers: Headers, passage: _Passage) -> Call:
         project = self._project(scope, identity)

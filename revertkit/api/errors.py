@@ -17,6 +17,7 @@ from revertkit.errors import (
     LockError,
     NotFound,
     NotSupported,
+    OperationFailed,
     QuotaExceeded,
     RevertkitError,
     SettingsError,
@@ -56,7 +57,8 @@ USUAL: Codes = {
 }
 CODES: dict[str, Codes] = {
     "delete_share": {Conflict: 403},
-    "manage_share": {QuotaExceeded: 403},
+    "manage_share": {QuotaExceeded: 403, OperationFailed: 409},
+    "manage_snapshot": {OperationFailed: 409},
     "share_action:revert": {NotFound: 400, QuotaExceeded: 403},
     "share_action:extend": {Conflict: 400, QuotaExceeded: 403},
     "share_action:shrink": {Conflict: 400},

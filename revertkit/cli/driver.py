@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from revertkit.cli.output import Format, FormatOption, show_record, show_rows
+from revertkit.cli.output import Format, FormatOption, say, show_record, show_rows
 
 if TYPE_CHECKING:
     from revertkit.driver import ShareDriver
@@ -44,6 +46,33 @@ def show(
     show_record(
         {**driver_row(found), **{f"option {option['name']}": _told(option) for option in options}, **said}, output
     )
+
+
+class Table(StrEnum):
+    """How the matrix is printed."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@app.command("matrix")
+def matrix(
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT...", help="Files that the conformance suite wrote by --report.")
+    ],
+    output: Annotated[Table, typer.Option("--format", "-f", help="Print a table for documents, or JSON.")] = (
+        Table.MARKDOWN
+    ),
+) -> None:
+    """Print what drivers have proven, one column per report: capabilities, cases, points swept, versions, dates."""
+    from revertkit.conformance import report
+
+    read = [report.read(path) for path in reports]
+    if output is Table.JSON:
+        show_rows(report.rows(read), {}, Format.JSON, "")
+    else:
+        for line in report.markdown(read):
+            say(line)
 
 
 def driver_row(listing: Listing) -> dict[str, Any]:

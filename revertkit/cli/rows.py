@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from revertkit.manager import ShareManager
-    from revertkit.models import AccessRule, Context, Message, Share, ShareType, Snapshot
+    from revertkit.models import AccessRule, Context, Message, Share, ShareReplica, ShareType, Snapshot
     from revertkit.scheduler import Explanation
 
 
@@ -16,6 +16,13 @@ def share_row(share: Share) -> dict[str, Any]:
     row = share.model_dump(exclude={"replica", "pool", "export_locations"})
     paths = [location.path for location in share.export_locations]
     return {**row, "pool": str(share.pool), "export_locations": paths}
+
+
+def replica_row(replica: ShareReplica) -> dict[str, Any]:
+    """Show a replica as it is on record; what its driver is told of it is the manager's business."""
+    row = replica.model_dump(exclude={"replica", "pool", "export_locations"})
+    paths = [location.path for location in replica.export_locations]
+    return {**row, "pool": str(replica.pool), "export_locations": paths}
 
 
 def snapshot_rows(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:

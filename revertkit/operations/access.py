@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsAccessRules
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import AccessLevel, AccessRule, Context, Operation, OperationKind, Outcome, Share, new_id
-from revertkit.operations.online import Online, bring_share_online
+from revertkit.operations.online import Online, bring_replicas_online, bring_share_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
@@ -135,8 +136,9 @@ class _OfShare(Story):
         return Work()
 
     def online(self, case: Case) -> Online:
-        """Bring the share online alone: a rule of the share is no snapshot's."""
-        return bring_share_online(case.site, case.share.id)
+        """Bring the share online alone, since a rule of it is no snapshot's; its other replicas too, as they may be."""
+        online = bring_share_online(case.site, case.share.id)
+        return replace(online, trouble=bring_replicas_online(case.site, case.share.id))
 
 
 class AllowAccess(_OfShare, Allow):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from revertkit.models import TICK, Operation, OperationKind, Outcome
-from revertkit.store.tables import operations, reservations
+from revertkit.store.tables import operations, reservations, snapshots
 
 
 def add(tx: Connection, operation: Operation) -> None:
@@ -69,5 +69,27 @@ def get(tx: Connection, operation_id: str) -> Operation:
     return _operation(tx.execute(select(operations).where(operations.c.id == operation_id)).one())
 
 
+def last_turn(tx: Connection, share_id: str) -> datetime | None:
+    """Say when a revert or a promotion of the share was last accepted; a look that began earlier is of no account."""
+    turns = operations.c.kind.in_((OperationKind.REVERT_TO_SNAPSHOT, OperationKind.PROMOTE_REPLICA))
+    moment: datetime | None = tx.execute(
+        select(func.max(operations.c.created_at)).where(operations.c.share_id == share_id, turns)
+    ).scalar()
+    return moment
+
+
+def reverted_to(tx: Connection, share_id: str, since: datetime) -> list[str]:
+    """Name the snapshots that the share was, or may have been, reverted to after `since`, the oldest snapshot first."""
+    changed = operations.c.outcome.is_(None) | (operations.c.outcome != Outcome.UNCHANGED)
+    query = select(snapshots.c.id).join(operations, operations.c.snapshot_id == snapshots.c.id).distinct()
+    query = query.where(
+        operations.c.share_id == share_id,
+        operations.c.kind == OperationKind.REVERT_TO_SNAPSHOT,
+        operations.c.created_at > since,
+        changed,
+    )
+    return list(tx.execute(query.add_columns(snapshots.c.created_at).order_by(snapshots.c.created_at)).scalars())
+
+
 def _operation(row: Row[Any]) -> Operation:
-    return Operation(**row._mapping)
+    return Operation(**{**row._mapping, "forced": bool(row.forced)})

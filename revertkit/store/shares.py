@@ -48,8 +48,8 @@ _COPIED = (
 )
 
 
-def add(tx: Connection, share: Share) -> None:
-    """Insert a share and its active replica."""
+def add(tx: Connection, share: Share, zone: str | None = None) -> None:
+    """Insert a share and its active replica, which is in availability zone `zone`."""
     tx.execute(insert(shares).values({name: getattr(share, name) for name in _COPIED}))
     tx.execute(
         insert(replicas).values(
@@ -60,6 +60,7 @@ def add(tx: Connection, share: Share) -> None:
             pool=share.pool.pool,
             status=share.status,
             replica_state=share.replica.state,
+            availability_zone=zone,
             created_at=share.created_at,
         )
     )
@@ -68,6 +69,8 @@ def add(tx: Connection, share: Share) -> None:
 def find(tx: Connection, text: str, project_id: str | None) -> Share:
     """Find a share by id or name, within a project or (None) in all."""
     scope = [] if project_id is None else [shares.c.project_id == project_id]
+    if found := _read(tx, shares.c.id == text, *scope):
+        return found[0]
     return get(tx, resolve(tx, shares, "share", text, *scope))
 
 
@@ -119,14 +122,17 @@ def hold(tx: Connection, share_id: str) -> None:
         raise NotFound(f"there is no share {share_id}")
 
 
-def set_stored(tx: Connection, share: Share, stored: Stored) -> None:
-    """Record what the backend holds now: identity, undo and size."""
+def set_stored(tx: Connection, replica: Replica, stored: Stored) -> None:
+    """Record what the backend of the active replica holds now: identity, undo and size."""
+    set_identity(tx, replica.id, stored)
+    tx.execute(update(shares).where(shares.c.id == replica.share_id).values(size=stored.size))
+
+
+def set_identity(tx: Connection, replica_id: str, stored: Stored) -> None:
+    """Record the identity of any replica on its backend."""
     tx.execute(
-        update(replicas)
-        .where(replicas.c.id == share.replica.id)
-        .values(backend_id=stored.backend_id, undo_id=stored.undo_id)
+        update(replicas).where(replicas.c.id == replica_id).values(backend_id=stored.backend_id, undo_id=stored.undo_id)
     )
-    tx.execute(update(shares).where(shares.c.id == share.id).values(size=stored.size))
 
 
 def set_last_snapshot(tx: Connection, share_id: str, at: datetime) -> None:
@@ -162,10 +168,19 @@ def _read(tx: Connection, *where: ColumnElement[bool]) -> list[Share]:
 
 
 def records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Share]:
-    """Read rows of :data:`ACTIVE`, with their rules and locations: two queries more, however many they are."""
+    """Read rows of :data:`ACTIVE`, with rules, locations, peers: three queries more, however many they are."""
     rules = grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
     locations = grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
-    return [_share(row, rules.get(row.id, ()), locations.get(row.replica_id, ())) for row in rows]
+    every = peers(tx, [row.id for row in rows if row.replication_type])
+    return [
+        _share(row, rules.get(row.id, ()), locations.get(row.replica_id, ()), every.get(row.id, ())) for row in rows
+    ]
+
+
+def peers(tx: Connection, share_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Name all replicas of these shares, by share."""
+    found = grouped(tx, replicas, replicas.c.share_id, share_ids)
+    return {share_id: [row.id for row in rows] for share_id, rows in found.items()}
 
 
 def grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[str, list[Any]]:
@@ -178,11 +193,13 @@ def grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[
     return found
 
 
-def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Share:
-    replica = Replica(
+def replica_record(row: Row[Any], rules: Sequence[Any], every: Sequence[str], **more: Any) -> Replica:
+    """Read what a driver sees of a replica, from a row of :data:`ACTIVE` or one like it."""
+    return Replica(
         id=row.replica_id,
         share_id=row.id,
         host=row.host,
+        backend=row.backend,
         pool=row.pool,
         size=row.size,
         protocol=row.protocol,
@@ -190,7 +207,13 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         undo_id=row.undo_id,
         state=ReplicaState(row.replica_state),
         rules=in_force(rules),
+        peers=tuple(one for one in every if one != row.replica_id),
+        **more,
     )
+
+
+def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any], every: Sequence[str]) -> Share:
+    replica = replica_record(row, rules, every)
     return Share(
         **{name: getattr(row, name) for name in _COPIED if name != "metadata"},
         metadata=row._mapping[shares.c.metadata],

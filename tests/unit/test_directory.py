@@ -10,19 +10,7 @@ from copy import copy
 from pathlib import Path
 
 import pytest
-from driver_cases import (
-    A,
-    B,
-    C,
-    Content,
-    DriverCases,
-    Interruption,
-    World,
-    by_exception,
-    by_sigkill,
-    count_points,
-    living,
-)
+from driver_world import A, B, C, Content, World, count_points, living
 from pydantic import ValidationError
 
 from revertkit.drivers.directory import DirectoryDriver, kernel, pool, tree
@@ -117,17 +105,11 @@ def world(template: DirectoryWorld) -> DirectoryWorld:
     return template.cloned()
 
 
-class TestDirectoryDriver(DriverCases):
-    record_only = frozenset({"extend"})
-    interruptions: tuple[Interruption, ...] = (by_exception, by_sigkill)
-
-    @pytest.fixture
-    def worlds(self, roots: Callable[[], Path]) -> Callable[[], World]:
-        return lambda: DirectoryWorld(roots())
-
-    @pytest.fixture
-    def world(self, template: DirectoryWorld) -> World:
-        return template.cloned()
+def test_a_share_with_snapshots_is_not_deleted(world: DirectoryWorld) -> None:
+    with pytest.raises(Blocked) as refusal:
+        world.driver.delete_share(world.share)
+    assert len(refusal.value.blockers) == 2
+    assert world.kept("old") == A
 
 
 # --- who is in the way

@@ -19,6 +19,7 @@ LEVELS = (
     ("cli", "web", "api", "integrations"),
     ("dispatch", "conformance", "metrics"),
     ("manager",),
+    ("replication",),
     ("access", "adoption", "placement", "records"),
     ("acceptance",),
     ("administration",),
@@ -106,10 +107,10 @@ def test_sql_lives_in_the_store(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_processes_are_started_in_one_place(name: str) -> None:
-    """``sh`` and subprocess only in system/run.py; nobody spawns past it."""
+    """``sh`` and subprocess only in system/run.py, nobody spawns past it; what the suite kills is its own."""
     for line, module in imports(name):
         started = module.split(".")[0] in ("sh", "subprocess", "pty", "pexpect", "multiprocessing")
-        assert not started or name == "system/run.py", f"{name}:{line}: {module}"
+        assert not started or name in ("system/run.py", "conformance/children.py"), f"{name}:{line}: {module}"
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             forks = node.attr in ("system", "popen", "fork", "forkpty") or node.attr.startswith(

@@ -91,6 +91,7 @@ BODY = replace(
 )
 ROOM = replace(BODY, name="room-i1", uuid="new", tags=BODY.tags | {"revertkit.was=old"}, origin="", read_only=False)
 MERGING = replace(BODY, merging=True)
+HUSK = replace(BODY, origin="", used_percent=None)
 
 
 def look(*volumes: Volume) -> Family:
@@ -109,6 +110,7 @@ def kinds(*volumes: Volume) -> list[str]:
         ((ORIGIN, MERGING, ROOM), RevertState.HALFWAY),
         ((ORIGIN, MERGING), RevertState.HALFWAY),
         ((ORIGIN, ROOM), RevertState.HALFWAY),
+        ((ORIGIN, HUSK, ROOM), RevertState.HALFWAY),
         ((ORIGIN, replace(ROOM, origin="share-r1")), RevertState.HALFWAY),
         ((ORIGIN, replace(ROOM, name="snap-i1", origin="share-r1", read_only=True)), RevertState.REVERTED),
         ((ORIGIN,), RevertState.UNKNOWN),
@@ -131,6 +133,13 @@ def test_only_a_room_that_never_began_is_swept() -> None:
     assert family.leftovers(look(ORIGIN, ROOM)) == []
     assert family.leftovers(look(ORIGIN, replace(ROOM, origin="share-r1"))) == []
     assert family.leftovers(look(ORIGIN, BODY, replace(ROOM, tags=frozenset()))) == []
+
+
+def test_a_husk_is_no_snapshot_and_is_known_by_name_and_tags() -> None:
+    seen = look(ORIGIN, HUSK, ROOM)
+    assert (seen.snapshots, seen.husk("i1"), family.leftovers(seen)) == ((), HUSK, [])
+    assert look(ORIGIN, replace(HUSK, tags=frozenset({"revertkit.share=r1"}))).husk("i1") is None
+    assert look(ORIGIN, BODY).husk("i1") is None
 
 
 def test_nothing_is_removed_without_our_tag() -> None:

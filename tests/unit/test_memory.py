@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from copy import copy, deepcopy
 
 import pytest
-from driver_cases import B, C, Content, DriverCases, World, by_exception, count_points, living
+from driver_world import A, B, C, Content, World, by_exception, count_points, living
 
 from revertkit.capabilities import Capability, discover
 from revertkit.drivers.memory import MemoryDriver
@@ -62,16 +62,27 @@ class MemoryWorld(World):
         del self._held().snapshots[self.snapshot(name).snapshot_id]
 
 
-class TestMemoryDriver(DriverCases):
+class TestMemoryDriver:
     @pytest.fixture
     def worlds(self) -> Iterator[Callable[[], World]]:
         yield MemoryWorld
         MemoryDriver.reset()
 
+    @pytest.fixture
+    def world(self, worlds: Callable[[], World]) -> World:
+        return living(worlds())
+
+    def test_a_share_with_snapshots_is_not_deleted(self, world: World) -> None:
+        with pytest.raises(Blocked) as refusal:
+            world.driver.delete_share(world.share)
+        assert len(refusal.value.blockers) == 2
+        assert world.kept("old") == A
+
     def test_a_revert_has_a_half_way_and_only_calling_again_ends_it(self, worlds: Callable[[], World]) -> None:
         states = []
         model = living(worlds())
-        for point in range(self._revert_points(model)):
+        clone = model.cloned()
+        for point in range(count_points(lambda: clone.driver.revert_to_snapshot(clone.snapshot("new")))):
             world = model.cloned()
             by_exception(lambda world=world: world.driver.revert_to_snapshot(world.snapshot("new")), point)  # type: ignore[misc]
             states.append(world.state("new"))
@@ -135,8 +146,7 @@ class TestMemoryDriver(DriverCases):
             world.driver.files(world.share)
 
     def test_it_can_all_that_one_machine_can(self) -> None:
-        replication = {Capability.REPLICATION, Capability.REPLICATED_REVERT}
-        assert discover(MemoryDriver) == set(Capability) - replication
+        assert discover(MemoryDriver) == set(Capability)
 
     def test_a_snapshot_is_exported_by_its_own_rules_until_it_goes(self, world: World) -> None:
         rule, bad = (AccessRule(id=new_id(), access_to=to) for to in ("10.0.0.1", "everybody"))

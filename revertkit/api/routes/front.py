@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from revertkit.api import versions
 from revertkit.api.answers import ERROR, JSON, answers
 from revertkit.api.call import Asked
-from revertkit.api.door import base_of
+from revertkit.api.door import CHECK_READY, base_of
 from revertkit.api.wire.views import ANYTHING, STRING, array, wrapped
 
 router = APIRouter(tags=["versions"])
@@ -59,5 +59,5 @@ def readyz(request: Request) -> Response:
     Raises:
         Fault, StoreError: 503, they are not.
     """
-    request.app.state.check_ready()
+    request.scope[CHECK_READY]()
     return JSON({"status": "ready"})

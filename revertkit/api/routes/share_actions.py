@@ -24,7 +24,7 @@ ANSWERED = {
 }
 
 
-@router.post("/{share_id}/action", **answers("share_action", 200, ANSWERED, actions=bodies.SHARE_ACTIONS))
+@router.post("/{share_id}/action", **answers("share_action", 200, ANSWERED, actions=bodies.SHARE_ACTIONS, also=202))
 def share_action(call: Asked, share_id: str, body: Annotated[Any, Body()] = None) -> Response:
     """Do something with a share; but for the two that answer at once, it is accepted and goes on."""
     asked, arguments = action(body, bodies.SHARE_ACTIONS, call.version)

@@ -13,6 +13,8 @@ from revertkit.api.wire.bodies import Action, Body, Nothing
 from revertkit.api.wire.views import Schema
 
 MALFORMED = "Malformed request body"
+WRAPPERS = ("share", "snapshot", "share_type", "volume_type", "quota_set", "extra_specs")
+"""Keys that hold a whole body; one that is missing, or no object, is 422 in Manila, not 400."""
 
 
 def action(body: Any, actions: Sequence[Action], version: Version) -> tuple[Action, Any]:
@@ -53,7 +55,7 @@ def fault_of_body(errors: Sequence[Any]) -> Fault:
         return Fault(400, told({**first, "loc": where[1:]}))
     if first["type"] == "json_invalid" or len(where) == 1:
         return Fault(400, MALFORMED)
-    if len(where) == 2 and not where[1].startswith("metadata"):
+    if len(where) == 2 and where[1] in WRAPPERS:
         return Fault(422, "Unable to process the contained instructions")
     return Fault(400, told({**first, "loc": where[2:] or where[1:]}))
 

@@ -124,7 +124,7 @@ class LvmDriver(
         place = self.front.share(share)
         with self.front.put_back(place, lambda: self.ensure_share(share)), blocking():
             self.front.take_offline(place)
-            lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms)
+            lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms, *seen.husks)
         self.front.forget(place)
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:

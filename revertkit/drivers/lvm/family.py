@@ -13,6 +13,8 @@ anew, which so can never fail for want of space. LVM's own state tells the rest:
     there     reserved      no        nothing begun: the room may go
     there     reserved      yes       half way
     gone      reserved      –         half way: the share has the snapshot's content, and nobody may write to it yet
+    husk      reserved      no        the same: LVM takes a snapshot off its origin in one change of its metadata and
+                                      removes its volume in the next; the power went in between (a removal too)
     gone      is snapshot   –         half way: only its name is missing
 """
 
@@ -28,11 +30,15 @@ from revertkit.models import Blocker, Replica, RevertState, SnapshotInstance
 
 @dataclass(frozen=True)
 class Family:
-    """One share's volumes, from one look at the group: itself, every snapshot of it whoever made it, our rooms."""
+    """One share's volumes, from one look at the group: itself, every snapshot of it whoever made it, our rooms.
+
+    `husks` were snapshots of ours: LVM has taken them off their origin already, and their volumes are to be removed.
+    """
 
     origin: Volume | None
     snapshots: tuple[Volume, ...] = ()
     rooms: tuple[Volume, ...] = ()
+    husks: tuple[Volume, ...] = ()
 
     def body(self, snapshot: str) -> Volume | None:
         """The volume that is the snapshot instance of this id."""
@@ -41,6 +47,10 @@ class Family:
     def room(self, snapshot: str) -> Volume | None:
         """The room of this snapshot instance, reserved or already a snapshot."""
         return _one(self.rooms, rows.named("room", snapshot), snapshot)
+
+    def husk(self, snapshot: str) -> Volume | None:
+        """What a merge or a removal of this snapshot instance has left of its volume."""
+        return _one(self.husks, rows.named("snap", snapshot), snapshot)
 
     @property
     def halfway(self) -> tuple[Volume, ...]:
@@ -61,6 +71,7 @@ def family(volumes: Sequence[Volume], replica_id: str) -> Family:
         origin=next((v for v in ours if v.name == name and not v.origin), None),
         snapshots=tuple(v for v in volumes if v.origin == name),
         rooms=tuple(v for v in ours if v.name.startswith("room-")),
+        husks=tuple(v for v in ours if v.name.startswith("snap-") and not v.origin),
     )
 
 

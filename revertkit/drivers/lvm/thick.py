@@ -124,6 +124,7 @@ class Thick(Kind[Family]):
         body, room = seen.body(snapshot.snapshot_id), seen.room(snapshot.snapshot_id)
         if half := family.halfway(seen):
             raise Blocked(*half)
+        self._sweep(seen, snapshot)
         if body is not None:
             with blocking():
                 self.front.take_offline(self.front.snapshot(body))
@@ -223,6 +224,7 @@ class Thick(Kind[Family]):
         On inactive volumes, where each command only writes metadata: on active ones each suspends the whole family.
         """
         origin, room = there(seen.origin), there(seen.room(snapshot.snapshot_id))
+        self._sweep(seen, snapshot)
         if not room.origin:
             self._trim(seen, snapshot.size, gone=None)
             self.resized(origin, snapshot.size)
@@ -233,6 +235,11 @@ class Thick(Kind[Family]):
             lvm2.write_protect(room)
         lvm2.rename(room, rows.named("snap", snapshot.snapshot_id))
         lvm2.activate(origin)
+
+    def _sweep(self, seen: Family, snapshot: SnapshotInstance) -> None:
+        """Remove what has the snapshot's name and is none any more; it would keep the name from the next."""
+        husk = seen.husk(snapshot.snapshot_id)
+        lvm2.remove(*([husk] if husk else []))
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""

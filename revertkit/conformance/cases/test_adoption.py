@@ -1,0 +1,48 @@
+"""Taking on what the driver did not make, and letting go of it."""
+
+from __future__ import annotations
+
+from revertkit.conformance.requirements import behaviour, requires
+from revertkit.conformance.stage import CONTEXT, TYPE, Stage
+from revertkit.status import Status
+
+__all__ = ["test_adopted_share_is_as_a_born_one", "test_adopted_snapshot_is_as_one_that_was_taken"]
+
+
+@behaviour(1, 3)
+@requires("manage", "foreign_share", "revert")
+def test_adopted_share_is_as_a_born_one(stage: Stage) -> None:
+    """It is written, snapshotted and reverted; let go of, it is offline, and no share any more."""
+    with stage.harness.foreign_share(1) as name:
+        share = stage.manager.manage_share(CONTEXT, str(stage.pool_id), name, share_type=TYPE)
+        assert (share.status, share.size) == (Status.AVAILABLE, 1)
+        snapshot, before = stage.taken(share, "first")
+        stage.tree(share).wreck()
+        stage.revert(snapshot)
+        assert stage.tree(share).record() == before
+        stage.drop(snapshot)
+        tree = stage.tree(share)
+        stage.manager.unmanage_share(CONTEXT, share.id)
+        assert not tree.reachable()
+        assert stage.manager.shares(CONTEXT) == []
+    stage.assert_nothing_left()
+
+
+@behaviour(1, 3)
+@requires("manage_snapshots", "foreign_snapshot", "revert")
+def test_adopted_snapshot_is_as_one_that_was_taken(stage: Stage) -> None:
+    """It is reverted to and deleted; one that is let go of is left where it was."""
+    share = stage.share()
+    before = stage.planted(share, "first")
+    with stage.harness.foreign_snapshot(stage.now(share).replica) as (name, exists):
+        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, name)
+        stage.manager.unmanage_snapshot(CONTEXT, snapshot.id)
+        assert stage.manager.snapshots(CONTEXT, share.id) == []
+        assert exists(), "letting go of a snapshot removed it"
+    with stage.harness.foreign_snapshot(stage.now(share).replica) as (name, exists):
+        stage.planted(share, "second")
+        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, name)
+        stage.revert(snapshot)
+        assert stage.tree(share).record() == before
+        stage.drop(snapshot)
+        assert not exists(), "a deleted snapshot is still there"

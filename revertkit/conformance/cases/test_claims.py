@@ -1,0 +1,117 @@
+"""What a driver reports that it can do, and what it is then asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from revertkit.capabilities import MIXINS, Capability, false_claims
+from revertkit.conformance.requirements import Missing, behaviour, requires
+from revertkit.conformance.stage import ADDRESS, CONTEXT, TYPE, Stage
+from revertkit.errors import NotSupported
+from revertkit.models import new_id
+from revertkit.status import Status
+
+__all__ = [
+    "test_a_type_that_wants_what_is_not_claimed_is_not_placed",
+    "test_everything_that_is_claimed_can_be_called",
+    "test_nothing_is_claimed_that_is_not_there",
+    "test_share_that_was_made_without_revert_support",
+    "test_what_is_not_claimed_is_refused",
+]
+
+
+@behaviour(12)
+def test_nothing_is_claimed_that_is_not_there(stage: Stage) -> None:
+    """The pool's report claims no more than the entry points, and its numbers can be true."""
+    pool = stage.driver.pools()[0]
+    assert false_claims(stage.driver, pool) == []
+    assert 0 <= pool.free_bytes <= pool.total_bytes
+    assert pool.total_bytes > 0
+
+
+@behaviour(12)
+def test_everything_that_is_claimed_can_be_called(stage: Stage) -> None:
+    """Each claimed entry point does something: an override that only raises is found out here."""
+    share = stage.share()
+    stage.planted(share, "first")
+    if stage.claims("snapshots"):
+        snapshot = stage.snapshot(share)
+        if stage.claims("mountable_snapshots"):
+            stage.mounted(snapshot).read("same")
+        if stage.claims("create_from_snapshot"):
+            stage.share(snapshot=snapshot.id)
+        if stage.claims("revert"):
+            stage.revert(snapshot)
+        stage.drop(snapshot)
+    for verb, size in (("extend", 2), ("shrink", 1)):
+        if stage.claims(verb):
+            _resized(stage, verb, size)
+    if stage.claims("access_rules"):
+        _allowed(stage)
+    stage.manager.delete_share(CONTEXT, share.id)
+
+
+def _resized(stage: Stage, verb: str, size: int) -> None:
+    share = stage.share(3 - size)
+    resize = stage.manager.extend_share if verb == "extend" else stage.manager.shrink_share
+    assert resize(CONTEXT, share.id, size).size == size
+
+
+def _allowed(stage: Stage) -> None:
+    """A rule is applied, or the driver says why it refuses this one: a backend may be set up to export nothing."""
+    share = stage.share()
+    try:
+        rule = stage.allow(share)
+        stage.manager.deny_access(CONTEXT, share.id, rule)
+    except Missing as refused:
+        assert "refused the rule" in str(refused), refused
+
+
+@behaviour(12)
+def test_what_is_not_claimed_is_refused(stage: Stage) -> None:
+    """Each verb that the driver does not have is refused as not supported, with nothing changed."""
+    share = stage.share()
+    calls: dict[str, Callable[[], object]] = {
+        "snapshots": lambda: stage.manager.create_snapshot(CONTEXT, share.id),
+        "extend": lambda: stage.manager.extend_share(CONTEXT, share.id, 2),
+        "access_rules": lambda: stage.manager.allow_access(CONTEXT, share.id, ADDRESS),
+        "manage": lambda: stage.manager.manage_share(CONTEXT, str(stage.pool_id), "any", share_type=TYPE),
+    }
+    with stage.unchanged(share):
+        for name, call in calls.items():
+            if not stage.claims(name):
+                with pytest.raises(NotSupported):
+                    call()
+
+
+@behaviour(12)
+def test_a_type_that_wants_what_is_not_claimed_is_not_placed(stage: Stage) -> None:
+    """No scheduler sends a share to a pool that cannot do what its type asks for."""
+    for capability in Capability:
+        if stage.lacks[capability] and capability in MIXINS:
+            kind = stage.manager.create_type(
+                new_id(), {"driver_handles_share_servers": "false", str(capability): "true"}
+            )
+            with pytest.raises(NotSupported, match=str(capability)):
+                stage.share(share_type=kind.id)
+            stage.manager.delete_type(kind.id)
+
+
+@behaviour(12)
+@requires("snapshots")
+def test_share_that_was_made_without_revert_support(stage: Stage) -> None:
+    """Whatever the driver can do, a share whose type did not ask for reverts is not reverted."""
+    specs = {"driver_handles_share_servers": "false", "snapshot_support": "true"}
+    plain = stage.manager.create_type(new_id(), specs)
+    share = stage.share(share_type=plain.id)
+    snapshot = stage.snapshot(share)
+    before = stage.planted(share, "since")
+    with pytest.raises(NotSupported, match="revert_to_snapshot_support"):
+        stage.revert(snapshot)
+    assert stage.tree(share).record() == before
+    assert stage.now(share).status is Status.AVAILABLE
+    stage.drop(snapshot)
+    stage.manager.delete_share(CONTEXT, share.id)
+    stage.manager.delete_type(plain.id)

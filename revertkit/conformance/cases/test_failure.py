@@ -1,0 +1,152 @@
+"""What is left when something goes wrong in the middle: errors, deaths, lies, and two who want the same at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from revertkit.capabilities import verbs
+from revertkit.conformance.requirements import behaviour, requires
+from revertkit.conformance.run import Run
+from revertkit.conformance.stage import ADDRESS, CONTEXT, Stage
+from revertkit.conformance.sweep import Sweep
+from revertkit.conformance.verbs import VERBS
+from revertkit.driver import SupportsSnapshots
+from revertkit.errors import Conflict, OperationFailed
+from revertkit.models import Replica, SnapshotInstance, new_id
+from revertkit.status import Status
+from revertkit.system.run import Moment, StepEvent, watching
+
+__all__ = [
+    "test_a_failure_is_told",
+    "test_calling_again_answers_the_same",
+    "test_deleting_what_is_not_there",
+    "test_faults",
+    "test_lies",
+    "test_two_at_once",
+]
+EACH = [pytest.param(name, marks=requires(*verb.needs)) for name, verb in VERBS.items()]
+
+
+@behaviour(17, 18, 21, 22)
+@pytest.mark.parametrize("verb", EACH)
+def test_faults(stage: Stage, conformance: Run, verb: str) -> None:
+    """An error or a death, before and after each step, then recover: nothing is lost, and a retry succeeds.
+
+    The data is the old or the snapshot's, every snapshot is there with its content, statuses are at rest, exports are
+    as before, and what a client writes afterwards is still there after another recovery.
+    """
+    asked = conformance.options
+    conformance.points.append(Sweep(stage, verb, VERBS[verb]).interrupted_everywhere(asked.points, asked.seed))
+
+
+@behaviour(13)
+@pytest.mark.parametrize("verb", EACH)
+def test_lies(stage: Stage, conformance: Run, verb: str) -> None:
+    """A command that answers success and did nothing is found out, or does no harm; then as after any failure."""
+    asked = conformance.options
+    conformance.points.append(Sweep(stage, verb, VERBS[verb]).lied_to_everywhere(asked.points, asked.seed))
+
+
+@behaviour(17)
+@requires("revert")
+def test_a_failure_is_told(stage: Stage) -> None:
+    """A revert that fails leaves the share online with its data, and a status and a message that say so."""
+    share = stage.share()
+    snapshot, before = stage.taken(share, "first")
+    since = stage.planted(share, "since")
+    first = True
+
+    def fail(event: StepEvent) -> None:
+        nonlocal first
+        if first and event.moment is Moment.BEFORE:
+            first = False
+            raise OSError("the first step failed")
+
+    with watching(fail), pytest.raises(OperationFailed, match="the first step failed"):
+        stage.revert(snapshot)
+    assert stage.now(share).status is Status.REVERTING_ERROR
+    assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE
+    assert "the first step failed" in stage.manager.messages(CONTEXT)[0].text
+    assert stage.tree(share).record() == since
+    assert all(found.at_rest for found in stage.manager.recover())
+    assert stage.now(share).status is Status.AVAILABLE
+    stage.revert(snapshot)
+    assert stage.tree(share).record() == before
+
+
+@behaviour(20)
+@requires("revert")
+def test_two_at_once(stage: Stage) -> None:
+    """While a revert runs, every other operation on the pair is a conflict, and the revert ends well."""
+    share = stage.share()
+    snapshot, before = stage.taken(share, "first")
+    stage.planted(share, "since")
+    manager = stage.opened()
+    others: dict[str, Callable[[], object]] = {
+        "revert": lambda: manager.revert_to_snapshot(CONTEXT, snapshot.id),
+        "snapshot": lambda: manager.create_snapshot(CONTEXT, share.id),
+        "delete snapshot": lambda: manager.delete_snapshot(CONTEXT, snapshot.id, force=True),
+        "delete share": lambda: manager.delete_share(CONTEXT, share.id, force=True),
+    }
+    if stage.claims("extend"):
+        others["extend"] = lambda: manager.extend_share(CONTEXT, share.id, 2)
+    if stage.claims("access_rules"):
+        others["allow"] = lambda: manager.allow_access(CONTEXT, share.id, ADDRESS)
+    refused: list[str] = []
+
+    def try_others(event: StepEvent) -> None:
+        while others and event.moment is not Moment.PROGRESS:
+            name, call = others.popitem()
+            with pytest.raises(Conflict):
+                call()
+            refused.append(name)
+
+    with watching(try_others):
+        stage.revert(snapshot)
+    assert len(refused) >= 4, "the revert opened no step, so that nobody could try anything meanwhile"
+    assert stage.tree(share).record() == before
+    stage.assert_at_rest()
+
+
+@behaviour(21)
+def test_calling_again_answers_the_same(stage: Stage) -> None:
+    """A whole life, each call made three times over: no call minds that it was made before, and all answer alike."""
+    stage.manager = stage.opened(repeat=3)
+    share = stage.share()
+    record = stage.planted(share, "first")
+    if stage.claims("snapshots"):
+        snapshot = stage.snapshot(share)
+        if stage.claims("create_from_snapshot"):
+            assert stage.tree(stage.share(snapshot=snapshot.id)).record() == record
+        if stage.claims("revert"):
+            stage.planted(share, "second")
+            stage.revert(snapshot)
+            assert stage.tree(share).record() == record
+        stage.drop(snapshot)
+    if stage.claims("extend"):
+        assert stage.manager.extend_share(CONTEXT, share.id, 2).size == 2
+    if stage.claims("shrink"):
+        other = stage.share(2)
+        assert stage.manager.shrink_share(CONTEXT, other.id, 1).size == 1
+    assert stage.tree(share).record() == record
+    stage.manager.delete_share(CONTEXT, share.id)
+
+
+@behaviour(21)
+def test_deleting_what_is_not_there(stage: Stage) -> None:
+    """A share, and a snapshot of one, that were never made are deleted without complaint."""
+    share = stage.share()
+    record = stage.planted(share, "first")
+    never = Replica(id=new_id(), share_id=new_id(), host=share.replica.host, pool=share.replica.pool, size=1)
+    stage.driver.delete_share(never)
+    if stage.claims("snapshots"):
+        driver = verbs(stage.driver, SupportsSnapshots)
+        for replica in (never, stage.now(share).replica):
+            driver.delete_snapshot(
+                SnapshotInstance(
+                    id=new_id(), snapshot_id=new_id(), replica=replica, size=1, created_at=share.created_at
+                )
+            )
+    assert stage.tree(share).record() == record

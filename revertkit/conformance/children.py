@@ -1,0 +1,52 @@
+"""Processes beside the suite's own: one that keeps a file open, and one that is killed on the way.
+
+A killed one comes from multiprocessing's fork server, which has imported everything once: a new interpreter would cost
+an emulated machine seconds, and a fork of pytest's own process would have its threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SECONDS = 1800.0
+"""The limit of every wait: a merge on an emulated machine takes minutes, a hanging one for ever."""
+
+
+@contextmanager
+def held_open(path: Path) -> Iterator[int]:
+    """Keep a file of `path` open, which is a file or a directory, in a process of its own; answer its id."""
+    with subprocess.Popen(["/bin/sleep", str(SECONDS)], cwd=path, stdin=subprocess.DEVNULL) as holder:
+        try:
+            yield holder.pid
+        finally:
+            holder.kill()
+
+
+_processes = multiprocessing.get_context("forkserver")
+
+
+def preload(*modules: str) -> None:
+    """Have the fork server import these once, before it is first used, so that no child has to."""
+    _processes.set_forkserver_preload(["__main__", *modules, "sh", "tooz.coordination", "tooz.drivers.file"])
+
+
+def killed(call: Callable[..., None], *arguments: Any) -> bool:
+    """Run `call`, a function of a module, in a process that it may kill; answer whether it did.
+
+    Raises:
+        AssertionError: it failed in another way, or has not ended; its traceback is on stderr.
+    """
+    child = _processes.Process(target=call, args=arguments, daemon=True)
+    child.start()
+    child.join(SECONDS)
+    if child.exitcode is None:
+        child.kill()
+        raise AssertionError(f"the child process has not ended after {SECONDS:g} s")
+    assert child.exitcode in (0, -signal.SIGKILL), f"the child process ended with {child.exitcode}; see its stderr"
+    return bool(child.exitcode)

@@ -1,0 +1,58 @@
+"""The harness of the directory driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from revertkit.conformance.harness import LocalHarness
+from revertkit.conformance.trees import LocalTree, Tree
+from revertkit.drivers.directory.home import OURS, Home, Wrapper
+from revertkit.models import ExportLocation, Replica, SnapshotInstance
+
+
+class DirectoryHarness(LocalHarness):
+    """Directories, which need nothing to be made on but a place; without a settings file, one of the run's own."""
+
+    driver = "directory"
+    inapplicable = {  # noqa: RUF012 - as in its base
+        "foreign_snapshot": "nobody but the driver can take a snapshot of a directory",
+        "spoil_snapshot": "a copy of a directory is sound as long as it is there",
+        "no_room": "room on a file system cannot be taken away from a share alone",
+    }
+    reads_snapshots: ClassVar[bool] = True
+
+    @contextmanager
+    def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
+        """Use the place of the settings file, or make one."""
+        if self.configured:
+            yield self.configured
+        else:
+            (home / "shares").mkdir()
+            yield {"mount_root": str(home / "shares")}
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.options["mount_root"])
+
+    def _home(self, share: Replica) -> Home:
+        return Home(self._root, share.id)
+
+    def _held(self, snapshot: SnapshotInstance) -> Wrapper:
+        return self._home(snapshot.replica).snapshot(snapshot.snapshot_id)
+
+    def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
+        """Look where the driver keeps it."""
+        return LocalTree(self._held(snapshot).data)
+
+    # --- hooks
+
+    def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
+        """Look among what only the driver writes."""
+        known = {self._held(snapshot).path for snapshot in snapshots}
+        homes = [self._home(share).path for share in shares]
+        ours = set((self._root / OURS).glob("share-*"))
+        inside = {path for home in homes if home.is_dir() for path in home.iterdir()}
+        return sorted(map(str, (ours - set(homes)) | (inside - known)))

@@ -1,0 +1,102 @@
+"""The harness of the in-memory driver: an example of one whose shares are no directories, with hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from revertkit.conformance.harness import Harness
+from revertkit.conformance.trees import MappingTree, Tree
+from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE, Files, Volume
+from revertkit.models import GIB, ExportLocation, Replica, SnapshotInstance, new_id
+
+
+class _Volume(MappingTree):
+    """A share, which is as large as its volume."""
+
+    def __init__(self, harness: MemoryHarness, share: Replica) -> None:
+        self._volume = harness.volume(share)
+        super().__init__(Files(self._volume))
+
+    def capacity(self) -> int | None:
+        """Tell the volume's size."""
+        return self._volume.size * GIB
+
+
+class MemoryHarness(Harness):
+    """Storage that is gone with the process, so that deaths in it are played."""
+
+    driver = "memory"
+    inapplicable = {  # noqa: RUF012 - as in its base
+        "hold": "memory is not kept open by anybody",
+        "spoil_snapshot": "a snapshot in memory is never unsound",
+        "no_room": "a revert in memory needs no room",
+    }
+    outlives_process = False
+    reads_snapshots = True
+
+    @contextmanager
+    def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
+        """Begin with nothing, and forget all afterwards."""
+        STORAGE.pop(self.backend, None)
+        yield self.configured
+        STORAGE.pop(self.backend, None)
+
+    def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:
+        """Reach it through the driver's own way for users."""
+        return _Volume(self, share)
+
+    def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
+        """Likewise."""
+        return MappingTree(self._driver.snapshot_files(snapshot))
+
+    @property
+    def _driver(self) -> MemoryDriver:
+        return MemoryDriver(self.backend, MemoryDriver.Options())
+
+    def volume(self, share: Replica) -> Volume:
+        """Find what is stored of a share."""
+        return STORAGE[self.backend][share.id]
+
+    # --- hooks
+
+    def exported(self, share: Replica) -> object:
+        """Name addresses and levels."""
+        return [(rule.access_to, rule.access_level) for rule in self.volume(share).exported_to]
+
+    @contextmanager
+    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+        """Plant one without a mark."""
+        name = f"by-hand-{new_id()[:8]}"
+        self._driver.plant_snapshot(share, name)
+        try:
+            yield name, lambda: name in self.volume(share).snapshots
+        finally:
+            self.volume(share).snapshots.pop(name, None)
+
+    @contextmanager
+    def foreign_share(self, size: int) -> Iterator[str]:
+        """Plant a volume without a mark."""
+        name = f"by-hand-{new_id()[:8]}"
+        self._driver.plant(name, size, {})
+        planted = STORAGE[self.backend][name]
+        try:
+            yield name
+        finally:
+            for found in [found for found, volume in STORAGE[self.backend].items() if volume is planted]:
+                del STORAGE[self.backend][found]
+
+    def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
+        """Look for volumes, snapshots and discarded data that nothing on record accounts for."""
+        ids = {share.id for share in shares}
+        known = {snapshot.snapshot_id for snapshot in snapshots}
+        held = STORAGE.get(self.backend, {})
+        ours = {name: volume for name, volume in held.items() if name in ids}
+        strange = [
+            f"{name}@{s}" for name, v in ours.items() for s, kept in v.snapshots.items() if kept.mark not in known
+        ]
+        discarded = [f"{name}: what was discarded" for name, volume in ours.items() if volume.aside is not None]
+        return [*(held.keys() - ours.keys()), *strange, *discarded]

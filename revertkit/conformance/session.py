@@ -1,0 +1,150 @@
+"""The suite inside pytest: its options, its fixtures, what is skipped, and what is told at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from revertkit.conformance.options import Options
+from revertkit.conformance.requirements import Missing, Unmet
+from revertkit.conformance.run import RUN, Run
+from revertkit.conformance.stage import Stage
+from revertkit.conformance.telling import told
+from revertkit.errors import RevertkitError
+
+HOURS = 4
+"""For one case, where pytest-timeout is at work: a sweep on an emulated machine is long."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the command line's options."""
+    group = parser.getgroup("revertkit", "revertkit: the conformance suite of storage drivers (docs/conformance.md)")
+    add = group.addoption
+    add("--driver", metavar="NAME", help="the driver: its registered name, or package.module:Class")
+    add("--config", metavar="FILE", help="revertkit's settings file, with a backend of that driver to test on")
+    add("--backend", metavar="NAME", help="which backend of FILE, where several have that driver")
+    add("--harness", metavar="MODULE:CLASS", help="the harness, where neither entry point nor settings name it")
+    add("--require", metavar="NAMES", default="", help="claims, hooks, … (comma-separated) that must not be missing")
+    add("--known-failures", metavar="FILE", help='a TOML file of cases that fail: "test_name" = "the reason"')
+    add("--repeat", metavar="N", type=int, default=1, help="call every entry point N times (default 1)")
+    add("--points", metavar="all|N", default="all", help="how many points of each operation are swept (default all)")
+    add("--seed", metavar="N", type=int, help="draws the sample of --points; printed at the end")
+    add("--report", metavar="FILE", help="write what was found as JSON, for `revertkit driver matrix`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options; what is wrong in them ends the run before it begins."""
+    config.stash[RUN] = Run(Options.of(config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark known failures, and give cases the time that they may take."""
+    cases = [item for item in items if _is_case(item)]
+    try:
+        known = config.stash[RUN].known_failures if cases else {}
+    except (RevertkitError, LookupError) as failure:
+        raise pytest.UsageError(f"revertkit conformance: {failure}") from None
+    for item in cases:
+        if item.name in known:
+            item.add_marker(pytest.mark.xfail(reason=known[item.name], strict=True))
+        if config.pluginmanager.hasplugin("timeout") and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(HOURS * 3600))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Open the backend, once it is clear that there is something to do."""
+    staged = [item for item in session.items if "stage" in getattr(item, "fixturenames", ())]
+    if not staged or session.config.option.collectonly:
+        return
+    run = session.config.stash[RUN]
+    try:
+        run.open()
+    except (RevertkitError, LookupError, ValueError) as failure:
+        run.close()
+        raise pytest.UsageError(f"revertkit conformance: {failure}") from None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take the storage away, and write the report."""
+    run = session.config.stash[RUN]
+    if run.opened:
+        run.close()
+        run.write_report()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Tell what was claimed, proven, skipped and swept."""
+    run = config.stash[RUN]
+    if run.opened:
+        terminalreporter.section(f"revertkit conformance: {run.options.name}")
+        for line in told(run.report):
+            terminalreporter.write_line(line)
+
+
+# --- cases
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a case whose needs are not met."""
+    if _is_case(item):
+        run = item.config.stash[RUN]
+        for marker in reversed(list(item.iter_markers("requires"))):
+            for unmet in filter(None, map(run.stage.unmet, marker.args)):
+                _skip(item, unmet)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Skip a case that has found on its way that a need is not met."""
+    try:
+        return (yield)
+    except Missing as missing:
+        if not _is_case(item):
+            raise
+        _skip(item, missing.unmet)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Keep what became of each case."""
+    found = yield
+    if _is_case(item):
+        item.config.stash[RUN].keep(item.name, _behaviours(item), _needs(item), found)  # type: ignore[arg-type]
+    return found
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """One backend under a manager; emptied afterwards, and what cannot be removed fails the case, by name."""
+    run = request.config.stash[RUN]
+    yield run.stage
+    left = run.cleared()
+    assert not left, f"not removed: {left}"
+
+
+@pytest.fixture
+def conformance(request: pytest.FixtureRequest) -> Run:
+    """The run, which says what is swept, and keeps the count."""
+    return request.config.stash[RUN]
+
+
+def _skip(item: pytest.Item, unmet: Unmet) -> None:
+    run = item.config.stash[RUN]
+    if unmet.name in run.options.required:
+        pytest.fail(f"{unmet.name} is required, and {unmet.kind}: {unmet.why}", pytrace=False)
+    run.skipped(item.name, unmet)
+    pytest.skip(f"{unmet.kind}: {unmet.name}")
+
+
+def _is_case(item: pytest.Item) -> bool:
+    return item.get_closest_marker("behaviour") is not None
+
+
+def _behaviours(item: pytest.Item) -> set[int]:
+    return {number for marker in item.iter_markers("behaviour") for number in marker.args}
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    return {name for marker in item.iter_markers("requires") for name in marker.args}

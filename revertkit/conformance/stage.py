@@ -1,0 +1,323 @@
+"""What a case stands on: one backend under a manager of its own, emptied after each case."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from revertkit.capabilities import Capability, report, verbs
+from revertkit.conformance.harness import Harness
+from revertkit.conformance.repeating import RepeatingSite
+from revertkit.conformance.requirements import CLAIMS, HOST, Kind, Missing, Unmet
+from revertkit.conformance.trees import Record, Tree
+from revertkit.driver import ShareDriver, SupportsSnapshots
+from revertkit.errors import RevertkitError
+from revertkit.manager import ShareManager
+from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
+from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.site import Site
+from revertkit.settings import BackendSettings, Settings
+from revertkit.status import RESTING, RuleState, Status
+from revertkit.store import operations, shares, snapshots
+
+CONTEXT = Context(project_id="conformance", is_admin=True)
+TYPE = "conformance"
+ADDRESS = "127.0.0.1"
+"""To whom a case lets the backend export."""
+
+
+class Parked:
+    """A dispatch that keeps accepted operations instead of running them."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Accepted] = []
+
+    def __call__(self, accepted: Accepted) -> None:
+        """Keep it, and its locks."""
+        self.accepted.append(accepted)
+
+    def abandon(self) -> None:
+        """Be gone, as a process is: the locks are free, and the operation is on record as under way."""
+        for accepted in self.accepted:
+            accepted.held.release()
+
+
+class Stage:
+    """One backend, what its driver claims for it, and the manager that everything goes through."""
+
+    def __init__(self, harness: Harness, home: Path, *, repeat: int = 1) -> None:
+        """Open it on what the harness's ``storage`` answered.
+
+        Raises:
+            DriverRefused, SettingsError, BackendError: it cannot be; says why.
+        """
+        self.harness, self._repeat = harness, repeat
+        backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
+        self.settings = Settings(host="host", state_dir=home / "state", backends={harness.backend: backend})
+        self._first = ShareManager.open(self.settings).site
+        self.manager = self.opened()
+        self.pool: Pool = self.driver.pools()[0]
+        self.lacks: Mapping[Capability, str] = report(self.driver, self.pool)
+        self.manager.create_type(TYPE, self._specs())
+
+    def opened(
+        self, *, repeat: int | None = None, dispatch: Dispatch = here, progress: Progress | None = None
+    ) -> ShareManager:
+        """Open a manager with drivers of its own on the same records, as the next start of a program would."""
+        first, times = self._first, self._repeat if repeat is None else repeat
+        site = Site(first.host, first.store, first.locks, first.backends)
+        return ShareManager(RepeatingSite(site, times) if times > 1 else site, dispatch=dispatch, progress=progress)
+
+    def _specs(self) -> dict[str, str]:
+        wanted = {"driver_handles_share_servers": "false"}
+        copied = (
+            Capability.SNAPSHOTS,
+            Capability.CREATE_FROM_SNAPSHOT,
+            Capability.REVERT,
+            Capability.MOUNTABLE_SNAPSHOTS,
+        )
+        return wanted | {str(c): "true" for c in copied if not self.lacks[c]}
+
+    @property
+    def driver(self) -> ShareDriver:
+        """The driver, as the manager has it."""
+        return self.manager.site.driver(self.harness.backend)
+
+    @property
+    def pool_id(self) -> PoolId:
+        """The one pool that shares are made in."""
+        return PoolId(self.settings.host or "", self.harness.backend, self.pool.name)
+
+    # --- what is there and what is not
+
+    @property
+    def claimed(self) -> list[str]:
+        """The capabilities that driver, host and pool have, by the names of requirements."""
+        return [name for name, capability in CLAIMS.items() if not self.lacks[capability]]
+
+    def claims(self, name: str) -> bool:
+        """Whether a capability is claimed."""
+        return not self.lacks[CLAIMS[name]]
+
+    def hooked(self, name: str) -> bool:
+        """Whether the harness brings a hook."""
+        return getattr(type(self.harness), name) is not getattr(Harness, name)
+
+    def unmet(self, name: str) -> Unmet | None:
+        """Say why a requirement is not met; None if it is, or if only the case can find out."""
+        if name in CLAIMS:
+            why = self.lacks[CLAIMS[name]]
+            return Unmet(name, Kind.CLAIM, why) if why else None
+        if name in HOST:
+            why = self._host.get(name, "")
+            return Unmet(name, Kind.HOST, why) if why else None
+        if name in self.harness.inapplicable:
+            return Unmet(name, Kind.HOST, self.harness.inapplicable[name])
+        why = f"{type(self.harness).__name__} has no {name}"
+        return None if self.hooked(name) else Unmet(name, Kind.HOOK, why)
+
+    @cached_property
+    def _host(self) -> dict[str, str]:
+        """Say of what can be seen at once why it is not there; the rest a case finds out."""
+        found = {} if os.geteuid() == 0 else {"root": "this is not root"}
+        if not self.keeps_in_sight:
+            found["kept"] = "the harness reads no snapshot, and no share can be made from one"
+        return found
+
+    # --- what cases do
+
+    def share(self, size: int = 1, **more: Any) -> Share:
+        """Make a share."""
+        more = {"share_type": TYPE, "pool": str(self.pool_id), **more}
+        return self.manager.create_share(CONTEXT, size, **more)
+
+    def snapshot(self, share: Share, name: str | None = None) -> Snapshot:
+        """Take a snapshot."""
+        return self.manager.create_snapshot(CONTEXT, share.id, name=name)
+
+    def revert(self, snapshot: Snapshot) -> Share:
+        """Revert its share to it."""
+        return self.manager.revert_to_snapshot(CONTEXT, snapshot.id)
+
+    def drop(self, snapshot: Snapshot) -> None:
+        """Delete a snapshot."""
+        self.manager.delete_snapshot(CONTEXT, snapshot.id)
+
+    def now(self, share: Share) -> Share:
+        """Read a share's record anew."""
+        return self.manager.share(CONTEXT, share.id)
+
+    def tree(self, share: Share) -> Tree:
+        """Reach a share's content where it is online now."""
+        found = self.now(share)
+        return self.harness.tree(found.replica, found.export_locations)
+
+    def instance(self, snapshot: Snapshot) -> SnapshotInstance:
+        """Read what a driver is told of a snapshot now."""
+        with self.manager.site.store.read() as tx:
+            return snapshots.instance(tx, snapshot.id, shares.get(tx, snapshot.share_id))
+
+    def planted(self, share: Share, word: str) -> Record:
+        """Plant a word's content, and answer its record."""
+        tree = self.tree(share)
+        tree.plant(word)
+        return tree.record()
+
+    def taken(self, share: Share, word: str) -> tuple[Snapshot, Record]:
+        """Plant a word's content and take a snapshot of it."""
+        record = self.planted(share, word)
+        return self.snapshot(share, word), record
+
+    # --- what a snapshot holds
+
+    def mounted(self, snapshot: Snapshot) -> Tree:
+        """Reach a snapshot where it is mounted."""
+        found = self.manager.snapshot(CONTEXT, snapshot.id)
+        return self.harness.snapshot_tree(self.instance(snapshot), found.export_locations)
+
+    def kept(self, snapshot: Snapshot) -> Record:
+        """Read what a snapshot holds: as the harness can, or as a new share made from it.
+
+        Raises:
+            Missing: neither can be had.
+        """
+        if self._sees_snapshots:
+            return self.mounted(snapshot).record()
+        if not self.claims("create_from_snapshot"):
+            raise Missing("kept", "the harness reads no snapshot, and no share can be made from one")
+        child = self.share(self.instance(snapshot).size, snapshot=snapshot.id)
+        try:
+            return self.tree(child).record()
+        finally:
+            self.manager.delete_share(CONTEXT, child.id)
+
+    @property
+    def keeps_in_sight(self) -> bool:
+        """Whether :meth:`kept` can be answered."""
+        return self._sees_snapshots or self.claims("create_from_snapshot")
+
+    @property
+    def _sees_snapshots(self) -> bool:
+        return self.harness.reads_snapshots or self.claims("mountable_snapshots")
+
+    # --- what is not as it is on record
+
+    @contextmanager
+    def share_of_another_identity(self, share: Share) -> Iterator[None]:
+        """Let what stands in the share's place be another one than is on record."""
+        found = self.now(share)
+        true = Stored(backend_id=found.replica.backend_id or "", size=found.size, undo_id=found.replica.undo_id)
+        self._set_stored(found, true.model_copy(update={"backend_id": new_id()}))
+        try:
+            yield
+        finally:
+            self._set_stored(found, true)
+
+    def _set_stored(self, share: Share, stored: Stored) -> None:
+        with self.manager.site.store.write() as tx:
+            shares.set_stored(tx, share, stored)
+
+    @contextmanager
+    def snapshot_of_another_identity(self, snapshot: Snapshot) -> Iterator[None]:
+        """Let what stands in the snapshot's place be another one than is on record."""
+        true = self.instance(snapshot).backend_id or ""
+        self._set_backend_id(snapshot, new_id())
+        try:
+            yield
+        finally:
+            self._set_backend_id(snapshot, true)
+
+    def _set_backend_id(self, snapshot: Snapshot, backend_id: str) -> None:
+        with self.manager.site.store.write() as tx:
+            snapshots.set_backend_id(tx, snapshot.instance_id, backend_id)
+
+    def lose(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot from the backend, past the manager."""
+        verbs(self.driver, SupportsSnapshots).delete_snapshot(self.instance(snapshot))
+
+    # --- access
+
+    def allow(self, share: Share) -> str:
+        """Let :data:`ADDRESS` in; answer the rule's id.
+
+        Raises:
+            Missing: the backend exports nothing, as its settings are.
+        """
+        try:
+            return self.manager.allow_access(CONTEXT, share.id, ADDRESS).id
+        except RevertkitError as refused:
+            for rule in self.manager.access_rules(CONTEXT, share.id):
+                self.manager.deny_access(CONTEXT, share.id, rule.id)
+            raise Missing("exports", str(refused)) from None
+
+    def access(self, share: Share) -> object:
+        """Tell who may reach a share: on record, at which locations, and as the storage has it if there is a hook."""
+        found = self.now(share)
+        rules = [(rule.access_to, rule.access_level, rule.state) for rule in found.replica.rules]
+        really = self.harness.exported(found.replica) if self.hooked("exported") else None
+        return found.export_locations, rules, really
+
+    # --- at rest
+
+    def assert_at_rest(self) -> None:
+        """See that nothing is under way: statuses, rules and operations at rest, and no quota set aside."""
+        assert not self.manager.interrupted(), "an operation is still on record as under way"
+        with self.manager.site.store.read() as tx:
+            assert operations.unfinished(tx) == []
+            every = shares.listed(tx, None)
+            statuses = [share.status for share in every] + [taken.status for taken in snapshots.listed(tx, None)]
+        assert set(statuses) <= RESTING, statuses
+        rules = {rule.state for share in every for rule in share.replica.rules}
+        assert rules <= {RuleState.ACTIVE, RuleState.ERROR}, rules
+        reserved = {name: use.reserved for name, use in self.manager.quotas(CONTEXT.project_id).items() if use.reserved}
+        assert not reserved, reserved
+
+    def assert_nothing_left(self) -> None:
+        """See that the storage holds nothing beyond what is on record, if the harness can look."""
+        if self.hooked("leftovers"):
+            with self.manager.site.store.read() as tx:
+                every = shares.listed(tx, None)
+                taken = [
+                    snapshots.instance(tx, found.id, share)
+                    for share in every
+                    for found in snapshots.listed(tx, None, share.id)
+                ]
+            assert list(self.harness.leftovers([share.replica for share in every], taken)) == []
+
+    @contextmanager
+    def unchanged(self, share: Share, *taken: Snapshot) -> Iterator[None]:
+        """See that a refusal changes nothing: content, exports and statuses, of the snapshots too."""
+        tree = self.tree(share)
+        before = tree.record(), self.access(share), [self.kept(one) for one in taken if self.keeps_in_sight]
+        yield
+        assert self.now(share).status is Status.AVAILABLE
+        assert tree.record() == before[0], "the refusal changed the share's content"
+        assert self.access(share) == before[1], "the refusal changed who may reach the share"
+        for one, held in zip(taken, before[2], strict=False):
+            assert self.kept(one) == held, "the refusal changed a snapshot"
+        assert {self.manager.snapshot(CONTEXT, one.id).status for one in taken} <= {Status.AVAILABLE}
+
+    def clear(self) -> list[str]:
+        """Delete all that is on record; answer what could not be."""
+        manager = self.manager = self.opened()
+        manager.recover()
+        left: list[str] = []
+        with manager.site.store.read() as tx:
+            every = shares.listed(tx, None)
+        for share in reversed(every):
+            for snapshot in reversed(manager.snapshots(CONTEXT, share.id)):
+                left += _tried(manager.delete_snapshot, snapshot.id)
+            left += _tried(manager.delete_share, share.id)
+        return left
+
+
+def _tried(delete: Callable[..., None], name: str) -> list[str]:
+    try:
+        delete(CONTEXT, name, force=True)
+    except RevertkitError as failure:
+        return [f"{name}: {failure}"]
+    return []

@@ -1,0 +1,161 @@
+"""Interrupting one operation at each of its steps, in each way, and seeing every time that nothing is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from revertkit.conformance.interruptions import Way, interrupted, lied_to, steps_and_commands
+from revertkit.conformance.report import Swept
+from revertkit.conformance.requirements import Missing
+from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.conformance.verbs import Verb, World
+from revertkit.models import Share
+from revertkit.status import Status
+
+LIE = "lie"
+AT = "at this point: "
+"""How the note begins that says where a sweep was."""
+Point = TypeVar("Point")
+
+
+class Sweep:
+    """One operation, swept."""
+
+    def __init__(self, stage: Stage, name: str, verb: Verb) -> None:
+        self.stage, self.name, self.verb = stage, name, verb
+        self.world = World(stage)
+        if not verb.keeps_access:
+            stage.manager.deny_access(CONTEXT, self.world.share.id, stage.allow(self.world.share))
+
+    def undisturbed(self) -> tuple[list[str], int]:
+        """Let it run its course once; answer its steps, and how many of them are commands."""
+        names = self.verb.prepared(self.world)
+        found = steps_and_commands(lambda: self.verb.call(self.stage.manager, *names))
+        self.verb.taken_back(self.world)
+        return found
+
+    def interrupted_everywhere(self, sample: int | None, seed: int) -> Swept:
+        """Raise and kill at each of its steps, or at `sample` of these points.
+
+        Raises:
+            AssertionError: something was lost, or it has to have steps and shows none; a note says at which point.
+        """
+        steps, _ = self.undisturbed()
+        assert steps or not self.verb.changes, (
+            f"{self.name} changes the backend and opens no step: it cannot be interrupted here. "
+            "Open a revertkit.system.run.step around each change; commands by revertkit.system.run.run open theirs"
+        )
+        points = [(number, way) for number in range(len(steps)) for way in Way]
+        chosen = _sample(points, sample, f"{seed} {self.name}")
+        swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
+        for number, way in chosen:
+            with _at(f"{self.name}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}"):
+                came = self._point(
+                    lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names)
+                )
+            _count(swept, str(way), came)
+        self._end(swept, chosen)
+        return swept
+
+    def lied_to_everywhere(self, sample: int | None, seed: int) -> Swept:
+        """Let each of its commands, or `sample` of them, answer success and do nothing.
+
+        Raises:
+            Missing: it runs none. AssertionError: as :meth:`interrupted_everywhere`.
+        """
+        _, commands = self.undisturbed()
+        if not commands:
+            raise Missing("commands", f"{self.name} runs no command by revertkit.system.run")
+        chosen = _sample(list(range(commands)), sample, f"{seed} {self.name} {LIE}")
+        swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
+        for number in chosen:
+            with _at(f"{self.name}: command {number + 1} of {commands} answered 0 and did nothing"):
+                came = self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
+            _count(swept, LIE, came)
+        self._end(swept, chosen)
+        return swept
+
+    def _point(self, interrupt: Callable[..., bool]) -> bool:
+        names = self.verb.prepared(self.world)
+        came = interrupt(*names)
+        self._recover()
+        self.verb.recovered(self.world)
+        self._check()
+        self._write_and_recover()
+        self.verb.tried_again(self.world, *names)
+        self._check_size(self.stage.now(self.world.share))
+        self.stage.assert_at_rest()
+        self.verb.taken_back(self.world)
+        return came
+
+    def _recover(self) -> None:
+        """Start anew, as after the death of the program, and once more."""
+        self.stage.manager = self.stage.opened()
+        self.stage.manager.recover()
+        self.stage.manager.recover()
+        self.stage.assert_at_rest()
+
+    def _check(self) -> None:
+        stage, world = self.stage, self.world
+        share, tree = stage.now(world.share), stage.tree(world.share)
+        assert share.status is Status.AVAILABLE, "the share is not available after `recover`"
+        self._check_size(share)
+        found = tree.record()
+        assert found in self.verb.contents(world), "the share holds neither the old content nor the snapshot's"
+        world.now = found
+        if self.verb.keeps_access:
+            assert stage.access(world.share) == world.access, "the share is not exported as before"
+        for snapshot, held in world.taken.values():
+            assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE, (
+                "a snapshot is not available"
+            )
+            assert not stage.keeps_in_sight or stage.kept(snapshot) == held, "a snapshot has lost its content"
+
+    def _check_size(self, share: Share) -> None:
+        """See that what is on record is what there is: within a tenth, since a file system needs some for itself."""
+        found, small = self.stage.tree(share).capacity(), self.world.capacity
+        if small is not None and found is not None:
+            assert 0.9 < found / (small * share.size) < 1.2, f"{share.size} GiB are on record, it holds {found} bytes"
+
+    def _write_and_recover(self) -> None:
+        """What a client writes once the share is available is there after another start."""
+        tree = self.stage.tree(self.world.share)
+        tree.write("since", b"written after the recovery")
+        self.world.now = tree.record()
+        self.stage.opened().recover()
+        assert self.stage.tree(self.world.share).record() == self.world.now, "another `recover` lost what was written"
+
+    def _end(self, swept: Swept, chosen: Sequence[object]) -> None:
+        """See that it was swept at all, and that every snapshot can be reverted to after all this."""
+        assert swept.swept or not chosen, f"{self.name} came to none of the points that were to be swept"
+        stage, world = self.stage, self.world
+        if stage.claims("revert"):
+            for snapshot, held in reversed(world.taken.values()):
+                stage.revert(snapshot)
+                assert stage.tree(world.share).record() == held, "in the end a snapshot does not bring its content back"
+                stage.drop(snapshot)
+        stage.assert_nothing_left()
+
+
+def _sample(points: list[Point], size: int | None, seed: str) -> list[Point]:
+    if size is None or size >= len(points):
+        return points
+    chosen = set(random.Random(seed).sample(range(len(points)), size))  # noqa: S311
+    return [point for number, point in enumerate(points) if number in chosen]
+
+
+def _count(swept: Swept, way: str, came: bool) -> None:
+    swept.swept += came
+    swept.ways[way] = swept.ways.get(way, 0) + came
+
+
+@contextmanager
+def _at(point: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as failure:
+        failure.add_note(AT + point)
+        raise

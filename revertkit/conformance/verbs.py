@@ -1,0 +1,380 @@
+"""The operations that are interrupted: how each is called, tried again, and taken back.
+
+Each works on the same :class:`World`. What is called may run in another process, so that it is a function of this
+module with names for arguments.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from revertkit.conformance.stage import ADDRESS, CONTEXT, TYPE, Stage
+from revertkit.conformance.trees import Record
+from revertkit.errors import NotFound
+from revertkit.manager import ShareManager
+from revertkit.models import Share, Snapshot
+from revertkit.status import Status
+
+FRESH = "fresh"
+"""What an operation makes, or what it is made for."""
+
+
+class World:
+    """A share with two snapshots and other content since."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.share = stage.share(name="subject")
+        self.taken: dict[str, tuple[Snapshot, Record]] = {}
+        if stage.claims("snapshots"):
+            self.taken = {word: stage.taken(self.share, word) for word in ("older", "newer")}
+        self.now = stage.planted(self.share, "now")
+        self.access = stage.access(self.share)
+        self.capacity = stage.tree(self.share).capacity()
+
+    @property
+    def manager(self) -> ShareManager:
+        """The manager, as the last start opened it."""
+        return self.stage.manager
+
+    @property
+    def newer(self) -> Snapshot:
+        """The most recent snapshot."""
+        return self.taken["newer"][0]
+
+    def plant_now(self) -> None:
+        """Let the share's content be another one again than any snapshot's."""
+        self.now = self.stage.planted(self.share, "now")
+
+    def fresh_share(self) -> Share | None:
+        """Find the share that an operation made."""
+        return next((share for share in self.manager.shares(CONTEXT) if share.name == FRESH), None)
+
+    def fresh_snapshot(self) -> Snapshot | None:
+        """Find the snapshot that an operation made."""
+        return next((one for one in self.manager.snapshots(CONTEXT, self.share.id) if one.name == FRESH), None)
+
+
+class Verb(ABC):
+    """One operation."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[bool] = True
+    """Whether it has to change something on any backend, so that there is a step to interrupt."""
+    keeps_access: ClassVar[bool] = True
+    """Whether the share is exported afterwards as it was before."""
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Make what it needs; answer the arguments of :meth:`call`."""
+        return (world.share.id,)
+
+    @staticmethod
+    @abstractmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Begin the operation, in whatever process."""
+
+    def contents(self, world: World) -> list[Record]:
+        """Answer what the share may hold after an interruption and a recovery."""
+        return [world.now]
+
+    def recovered(self, world: World) -> None:  # noqa: B027 - most have nothing of their own to look at
+        """Do what is left to a user after `recover`, and look at what the interruption left of its own."""
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Do the same again, as the user who saw it fail, and see that it is done."""
+        self.call(world.manager, *names)
+
+    def taken_back(self, world: World) -> None:  # noqa: B027 - or nothing to take back
+        """Let the world be as it was before."""
+
+
+class CreateShare(Verb):
+    """An empty share."""
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Name the pool."""
+        return (str(world.stage.pool_id),)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Make it."""
+        (pool,) = names
+        return manager.create_share(CONTEXT, 1, name=FRESH, share_type=TYPE, pool=pool)
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Delete what is there of it, and make it again."""
+        self.taken_back(world)
+        self.call(world.manager, *names)
+        made = world.fresh_share()
+        assert made is not None
+        assert made.status is Status.AVAILABLE
+        world.stage.tree(made).write("word", b"it can be used")
+
+    def taken_back(self, world: World) -> None:
+        """Delete it."""
+        if made := world.fresh_share():
+            world.manager.delete_share(CONTEXT, made.id)
+
+
+class CreateShareFromSnapshot(CreateShare):
+    """A share with a snapshot's content."""
+
+    needs = ("create_from_snapshot",)
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Name pool and snapshot."""
+        return (*super().prepared(world), world.newer.id)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Make it."""
+        pool, snapshot = names
+        return manager.create_share(CONTEXT, 1, name=FRESH, share_type=TYPE, pool=pool, snapshot=snapshot)
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Likewise; it has the snapshot's content."""
+        self.taken_back(world)
+        self.call(world.manager, *names)
+        made = world.fresh_share()
+        assert made is not None
+        assert world.stage.tree(made).record() == world.taken["newer"][1]
+
+
+class DeleteShare(Verb):
+    """The end of a share."""
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Make one that has content."""
+        made = world.stage.share(name=FRESH)
+        world.stage.planted(made, "fresh")
+        return (made.id,)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Delete it."""
+        (share,) = names
+        manager.delete_share(CONTEXT, share)
+        return None
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Delete it unless it is gone."""
+        if world.fresh_share():
+            self.call(world.manager, *names)
+        assert world.fresh_share() is None
+
+
+class ExtendShare(Verb):
+    """A larger share."""
+
+    needs = ("extend",)
+    changes = False
+    sizes = (1, 2)
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Make one of the smaller size."""
+        made = world.stage.share(self.sizes[0], name=FRESH)
+        self.held = world.stage.planted(made, "fresh")
+        return (made.id,)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Grow it."""
+        return manager.extend_share(CONTEXT, names[0], 2)
+
+    def recovered(self, world: World) -> None:
+        """Set a status of failure back by hand, as an administrator would who has looked."""
+        made = world.fresh_share()
+        assert made is not None
+        if made.status in (Status.EXTENDING_ERROR, Status.SHRINKING_ERROR):
+            world.manager.set_share_status(CONTEXT, made.id, Status.AVAILABLE)
+            world.manager.recover()
+        assert world.stage.now(made).status is Status.AVAILABLE
+        assert world.stage.tree(made).record() == self.held
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Resize it unless that is done."""
+        made = world.fresh_share()
+        assert made is not None
+        if made.size != self.sizes[1]:
+            self.call(world.manager, *names)
+        assert world.stage.now(made).size == self.sizes[1]
+        assert world.stage.tree(made).record() == self.held
+
+    def taken_back(self, world: World) -> None:
+        """Delete it."""
+        if made := world.fresh_share():
+            world.manager.delete_share(CONTEXT, made.id)
+
+
+class ShrinkShare(ExtendShare):
+    """A smaller share."""
+
+    needs = ("shrink",)
+    sizes = (2, 1)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Shrink it."""
+        return manager.shrink_share(CONTEXT, names[0], 1)
+
+
+class CreateSnapshot(Verb):
+    """One more snapshot."""
+
+    needs = ("snapshots",)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Take it."""
+        return manager.create_snapshot(CONTEXT, names[0], name=FRESH)
+
+    def recovered(self, world: World) -> None:
+        """See that one that is available is whole, and that any other says so."""
+        made = world.fresh_snapshot()
+        if made and made.status is Status.AVAILABLE:
+            self._check(world, made)
+        else:
+            assert made is None or made.status is Status.ERROR, made.status
+
+    @staticmethod
+    def _check(world: World, made: Snapshot) -> None:
+        if world.stage.keeps_in_sight:
+            assert world.stage.kept(made) == world.now, "the snapshot does not hold what the share held"
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Delete what is there of it, and take it again."""
+        self.taken_back(world)
+        self.call(world.manager, *names)
+        made = world.fresh_snapshot()
+        assert made is not None
+        world.now = world.stage.tree(world.share).record()
+        self._check(world, made)
+
+    def taken_back(self, world: World) -> None:
+        """Delete it."""
+        if made := world.fresh_snapshot():
+            world.manager.delete_snapshot(CONTEXT, made.id)
+
+
+class DeleteSnapshot(Verb):
+    """The end of a snapshot."""
+
+    needs = ("snapshots",)
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Take one."""
+        return (world.stage.snapshot(world.share, FRESH).id,)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Delete it."""
+        manager.delete_snapshot(CONTEXT, names[0])
+        return None
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Delete it unless it is gone."""
+        if world.fresh_snapshot():
+            self.call(world.manager, *names)
+        assert world.fresh_snapshot() is None
+
+
+class Revert(Verb):
+    """The one hard thing."""
+
+    needs: ClassVar[tuple[str, ...]] = ("revert",)
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Name the snapshot."""
+        return (world.newer.id,)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Turn the share back."""
+        return manager.revert_to_snapshot(CONTEXT, names[0])
+
+    def contents(self, world: World) -> list[Record]:
+        """The old content, or the snapshot's."""
+        return [world.now, world.taken["newer"][1]]
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Revert again."""
+        self.call(world.manager, *names)
+        assert world.stage.tree(world.share).record() == world.taken["newer"][1], "the content is not the snapshot's"
+        assert world.stage.now(world.share).size == world.newer.size, "the size is not the snapshot's"
+
+    def taken_back(self, world: World) -> None:
+        """Write other content."""
+        world.plant_now()
+
+
+class RevertToSmaller(Revert):
+    """A revert that has to bring the size back too."""
+
+    needs = ("revert", "extend")
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Grow the share."""
+        world.manager.extend_share(CONTEXT, world.share.id, 2)
+        world.now = world.stage.tree(world.share).record()
+        return super().prepared(world)
+
+
+class AllowAccess(Verb):
+    """One more may mount it."""
+
+    needs = ("access_rules", "exports")
+    changes = False
+    keeps_access = False
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Let an address in."""
+        return manager.allow_access(CONTEXT, names[0], ADDRESS)
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Take away what is there of the rule, and allow again."""
+        self.taken_back(world)
+        self.call(world.manager, *names)
+
+    def taken_back(self, world: World) -> None:
+        """Take the rule away."""
+        for rule in world.manager.access_rules(CONTEXT, world.share.id):
+            world.manager.deny_access(CONTEXT, world.share.id, rule.id)
+
+
+class DenyAccess(AllowAccess):
+    """One fewer may mount it."""
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Let it in first."""
+        return (world.share.id, world.stage.allow(world.share))
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Take the rule away."""
+        manager.deny_access(CONTEXT, *names)
+        return None
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Take the rule away unless it is gone."""
+        try:
+            self.call(world.manager, *names)
+        except NotFound:
+            assert not world.manager.access_rules(CONTEXT, world.share.id)
+
+
+VERBS: dict[str, Verb] = {
+    "create_share": CreateShare(),
+    "create_share_from_snapshot": CreateShareFromSnapshot(),
+    "delete_share": DeleteShare(),
+    "extend_share": ExtendShare(),
+    "shrink_share": ShrinkShare(),
+    "create_snapshot": CreateSnapshot(),
+    "delete_snapshot": DeleteSnapshot(),
+    "revert": Revert(),
+    "revert_to_smaller": RevertToSmaller(),
+    "allow_access": AllowAccess(),
+    "deny_access": DenyAccess(),
+}
+"""By the name under which a sweep's case is found: ``test_faults[revert]``."""

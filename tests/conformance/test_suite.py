@@ -1,0 +1,170 @@
+"""The suite itself: what it is told, what it lists, and that it cannot be passed by saying nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conforming import Ran, run_suite
+from typer.testing import CliRunner
+
+from revertkit.cli.app import app
+from revertkit.conformance import cases
+from revertkit.conformance.requirements import NAMES
+
+QUICK = "revertkit.conformance.cases.test_data::test_everything_is_as_it_was"
+SKIPS = "revertkit.conformance.cases.test_refusals::test_open_share"
+CASES = [getattr(cases, name) for name in dir(cases) if name.startswith("test_") and callable(getattr(cases, name))]
+
+
+@pytest.fixture(autouse=True)
+def _in_memory(fast_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested here is not the disk."""
+    monkeypatch.setattr("tempfile.tempdir", str(fast_root))
+
+
+def run(tmp_path: Path, *argv: str) -> Ran:
+    """Run the suite on the driver in memory."""
+    return run_suite(tmp_path, "--pyargs", "--driver", "memory", *argv)
+
+
+def test_every_behaviour_has_a_case() -> None:
+    """All but power cuts, which take a machine, and the two of replicated shares."""
+    assert len(CASES) > 40
+    held = {number for case in CASES for mark in case.pytestmark if mark.name == "behaviour" for number in mark.args}
+    assert held == set(range(1, 23)) - {19}
+
+
+def test_every_need_is_declared() -> None:
+    """A case names no requirement that there is not; each case says in a sentence what it holds."""
+    named = {name for case in CASES for mark in case.pytestmark if mark.name == "requires" for name in mark.args}
+    assert named <= set(NAMES)
+    assert all(case.__doc__ for case in CASES)
+
+
+def test_what_is_skipped_is_listed_with_its_count(tmp_path: Path) -> None:
+    """Under its kind, with the reason and the cases; it is no failure unless it is required."""
+    ran = run(tmp_path, SKIPS)
+    assert ran.status == 0
+    assert "skipped, not possible here (1):" in ran.said
+    assert "1: test_open_share" in ran.said
+    assert [(s.case, s.requirement) for s in ran.found.skipped] == [("test_open_share", "hold")]
+    required = run(tmp_path, SKIPS, "--require", "hold")
+    assert required.status == 1
+    assert "hold is required, and not possible here: memory is not kept open by anybody" in required.said
+    assert list(required.found.failed) == ["test_open_share"]
+
+
+def test_a_known_failure(tmp_path: Path) -> None:
+    """One that passes is a failure; one without a reason, or of no case, is refused."""
+    known = tmp_path / "known.toml"
+    known.write_text('test_everything_is_as_it_was = "it was broken once"\n')
+    ran = run(tmp_path, QUICK, "--known-failures", str(known))
+    assert ran.status == 1
+    assert list(ran.found.failed) == ["test_everything_is_as_it_was"]
+    known.write_text('test_nothing = "x"\n')
+    assert "'test_nothing': there is no such case" in run(tmp_path, QUICK, "--known-failures", str(known)).said
+    known.write_text('test_everything_is_as_it_was = ""\n')
+    refused = run(tmp_path, QUICK, "--known-failures", str(known))
+    assert refused.status == pytest.ExitCode.USAGE_ERROR
+    assert "has no reason" in refused.said
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--driver", "nobody", "--config", "FILE"), "no backend of driver nobody (backends there: one, two)"),
+        (("--driver", "directory", "--config", "FILE"), "choose by --backend one|two"),
+        (("--driver", "directory", "--config", "FILE", "--backend", "three"), "no backend 'three'"),
+        (("--driver", "nobody"), "name a backend of it by --config"),
+        (("--driver", ""), "name a driver"),
+        (("--harness", "nowhere:Harness"), "No module named 'nowhere'"),
+        (("--harness", "revertkit.models:Share"), "is no subclass"),
+        (("--require", "everything"), "there is no requirement 'everything'"),
+        (("--points", "some"), "--points is 'all' or a number"),
+        (("--repeat", "0"), "--repeat is a number from 1"),
+        (("-n", "2"), "leave out -n"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused(tmp_path: Path, argv: tuple[str, ...], said: str) -> None:
+    """Before anything is touched, with what would have been right."""
+    file = tmp_path / "revertkit.toml"
+    file.write_text(
+        "".join(f'[backends.{n}]\ndriver = "directory"\nmount_root = "{tmp_path}"\n' for n in ("one", "two"))
+    )
+    ran = run(tmp_path, *(str(file) if word == "FILE" else word for word in argv), QUICK)
+    assert ran.status == pytest.ExitCode.USAGE_ERROR
+    assert said in ran.said
+    assert ran.report is None
+
+
+def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
+    """As many points of each operation as are asked for, and the same ones again with the same seed."""
+    case = "revertkit.conformance.cases.test_failure::test_faults[revert]"
+    first, again = (run(tmp_path, case, "--points", "3", "--seed", "7").found for _ in range(2))
+    assert [one.swept for one in first.points] == [3]
+    assert first.points == again.points
+    assert run(tmp_path, case, "--points", "3").found.seed != 7
+
+
+def test_every_entry_point_can_be_called_over_and_over(tmp_path: Path) -> None:
+    """``--repeat 3``, and the end says so."""
+    ran = run(tmp_path, QUICK, "--repeat", "3")
+    assert ran.found.passed == ["test_everything_is_as_it_was"]
+    assert "every entry point was called 3 times" in ran.said
+
+
+def test_reports_make_a_table(tmp_path: Path) -> None:
+    """What is proven, what is only claimed, and what is not there."""
+    run(tmp_path, QUICK)
+    file = str(tmp_path / "report.json")
+    table = CliRunner().invoke(app, ["driver", "matrix", file]).stdout.splitlines()
+    assert table[:2] == ["|  | memory |", "| --- | --- |"]
+    assert "| revert | proven |" in table
+    assert "| extend | claimed, not proven |" in table
+    assert "| replication | no |" in table
+    rows = json.loads(CliRunner().invoke(app, ["driver", "matrix", file, "--format", "json"]).stdout)
+    assert {"what": "cases that hold", "memory": 1} in rows
+    (tmp_path / "other.json").write_text("{}")
+    refused = CliRunner().invoke(app, ["driver", "matrix", str(tmp_path / "other.json")])
+    assert refused.exit_code == 2
+
+
+AUTHORS = """
+from revertkit.conformance.cases.test_data import *
+from revertkit.conformance.stage import Stage
+
+
+def test_my_own(stage: Stage) -> None:
+    assert stage.share().size == 1
+"""
+
+
+def test_cases_in_a_module_of_ones_own(tmp_path: Path) -> None:
+    """With the harness in pytest's settings, beside cases of the author's own."""
+    (tmp_path / "test_mine.py").write_text(AUTHORS)
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nrevertkit_harness = revertkit.conformance.harnesses.memory:MemoryHarness\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "three_deep or my_own"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
+    assert "claimed: snapshots" in ran.stdout
+
+
+def test_others_pay_nothing_for_it(tmp_path: Path) -> None:
+    """Where the suite is not meant, its options are nobody's, and no part of revertkit but the door is imported."""
+    look = (
+        "import sys, pytest; pytest.main(['-q', '--collect-only']); "
+        "print(sorted(m for m in sys.modules if m.startswith('revertkit') or m in ('pydantic', 'sqlalchemy')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1] == "['revertkit', 'revertkit.conformance', 'revertkit.conformance.plugin']"
+    refused = subprocess.run(
+        [sys.executable, "-m", "pytest", "--driver", "x"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "unrecognized arguments: --driver" in refused.stderr
