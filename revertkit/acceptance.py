@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from revertkit.administration import Administration
 from revertkit.capabilities import pool_report
 from revertkit.driver import ShareDriver
 from revertkit.errors import InvalidInput, NotSupported, RevertkitError
-from revertkit.locks import Busy, Held
+from revertkit.locks import BACKEND, REPLICA, Busy, Held
 from revertkit.models import Context, Operation, PoolId, Share, ShareType, Snapshot
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
@@ -106,13 +106,18 @@ class Acceptance(Administration):
             try:
                 return self.site.locks.hold(*share_ids)
             except Busy:
-                if time.monotonic() > until or self._under_way(share_ids):
+                if time.monotonic() > until or any(map(self._under_way, share_ids)):
                     raise
                 time.sleep(0.005)
 
-    def _under_way(self, share_ids: Sequence[str]) -> bool:
+    def _under_way(self, lock_id: str) -> bool:
+        """Say whether what holds this lock is on record; of a whole backend nothing is, and it is not waited for."""
+        if lock_id.startswith(BACKEND):
+            return True
         with self.site.store.read() as tx:
-            return any(operations.unfinished(tx, share_id=share_id) for share_id in share_ids)
+            if lock_id.startswith(REPLICA):
+                return bool(operations.unfinished(tx, replica_id=lock_id.removeprefix(REPLICA)))
+            return bool(operations.unfinished(tx, share_id=lock_id))
 
     def _driver(self, pool: PoolId) -> ShareDriver:
         """Answer the driver of a pool of this host.

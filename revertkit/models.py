@@ -287,6 +287,7 @@ class Share(Record):
     status: Status
     pool: PoolId = Field(description="where its active replica is")
     replica: Replica
+    availability_zone: str | None = None
     access_rules_status: RulesStatus = RulesStatus.ACTIVE
     export_locations: tuple[ExportLocation, ...] = ()
 

@@ -112,6 +112,8 @@ class ApiSettings(BaseModel):
     policy: Path | None = Field(None, description="a policy.yaml over the built-in rules")
     ssl_certfile: Path | None = Field(None, description="the certificate, with its chain")
     ssl_keyfile: Path | None = Field(None, description="its key")
+    open_metrics: bool = Field(False, description="serve /metrics to everybody, not only to an administrator")
+    look_seconds: float = Field(60, gt=0, description="how often replicas are looked at, and so brought in sync")
     workers: int = Field(8, ge=1, le=256, description="operations that run at the same time")
     stop_seconds: float = Field(60, ge=0, description="how long a stop waits for operations under way")
     max_body: int = Field(114688, ge=1024, description="the largest request body, in bytes")

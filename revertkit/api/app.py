@@ -30,6 +30,7 @@ from revertkit.api.routes import (
     pools,
     projects,
     quotas,
+    replicas,
     services,
     share_actions,
     shares,
@@ -41,6 +42,7 @@ from revertkit.api.routes import (
 from revertkit.api.wire.reading import fault_of_body
 from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
+from revertkit.metrics import Metrics
 from revertkit.settings import ApiSettings
 
 DESCRIPTION = """The REST API of revertkit, in the dialect of OpenStack Manila's v2.
@@ -65,6 +67,7 @@ ROUTERS = (
     services.router,
     zones.router,
     instances.router,
+    replicas.router,
     projects.router,
 )
 
@@ -118,6 +121,7 @@ def build(
     *,
     lifespan: Lifespan[FastAPI] | None = None,
     percent: Callable[[str], float | None] = lambda share_id: None,
+    metrics: Metrics | None = None,
     not_ready: Callable[[], str] = lambda: "",
 ) -> Door:
     """Make the API of a manager.
@@ -134,6 +138,8 @@ def build(
         max_body=settings.max_body,
         max_limit=settings.max_limit,
         percent=percent,
+        metrics=metrics,
+        open_metrics=settings.open_metrics,
         not_ready=not_ready,
     )
 

@@ -24,11 +24,14 @@ from revertkit.api.policy import Policy
 from revertkit.errors import RevertkitError
 from revertkit.log import get_logger
 from revertkit.manager import ShareManager
+from revertkit.metrics import Metrics
 
 log = get_logger(__name__)
 _PROJECT = re.compile(r"[0-9a-f-]+")
 CHECK_READY = "revertkit.check_ready"
 """Where the scope has what ``/readyz`` calls."""
+METRICS = "revertkit.metrics"
+"""Where the scope has what ``/metrics`` shows."""
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Door:
     max_body: int = 114688
     max_limit: int = 1000
     percent: Callable[[str], float | None] = field(default=lambda share_id: None)
+    metrics: Metrics | None = None
+    open_metrics: bool = False
     not_ready: Callable[[], str] = field(default=lambda: "")
     """Says why nothing is served yet; empty once it is."""
 
@@ -68,7 +73,7 @@ class Door:
 
     async def _let_in(self, scope: Scope, receive: Receive, passage: _Passage) -> None:
         limits.check_head(scope)
-        scope[CHECK_READY] = self._check_ready
+        scope[CHECK_READY], scope[METRICS] = self._check_ready, self.metrics
         if scope["method"] not in ("GET", "HEAD"):
             receive = await limits.read_body(receive, self.max_body)
         if (scope["path"] + "/").startswith("/v2/"):
@@ -78,6 +83,9 @@ class Door:
             if why := self.not_ready():
                 raise Fault(503, why, {"Retry-After": "1"})
             scope[CALL] = self._call(scope, await self.auth.identify(headers), headers, passage)
+        elif scope["path"] == "/metrics" and not self.open_metrics:
+            headers = Headers(scope=scope)
+            self._call(scope, await self.auth.identify(headers), headers, passage).demand("metrics:get")
         await self.app(scope, receive, passage)
 
     def _check_ready(self) -> None:

@@ -14,10 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from revertkit.api import limits
 from revertkit.api.app import build
 from revertkit.api.door import Door
+from revertkit.dispatch.looks import Looks
 from revertkit.dispatch.threads import Threads
 from revertkit.errors import SettingsError
 from revertkit.log import get_logger
 from revertkit.manager import ShareManager
+from revertkit.metrics import Metrics
 from revertkit.settings import ApiSettings, Settings
 
 log = get_logger(__name__)
@@ -30,8 +32,8 @@ class Recovery:
     It may take as long as a merge does; the health checks answer meanwhile, everything else is told to come again.
     """
 
-    def __init__(self, manager: ShareManager) -> None:
-        self._manager = manager
+    def __init__(self, manager: ShareManager, looks: Looks) -> None:
+        self._manager, self._looks = manager, looks
         self._why = "interrupted operations are being recovered; try again in a moment"
 
     def not_ready(self) -> str:
@@ -48,6 +50,7 @@ class Recovery:
             log.error("recovery failed", exc_info=failure)
             return
         self._why = ""
+        self._looks.start(self._manager)
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -73,18 +76,27 @@ def server(settings: Settings) -> uvicorn.Server:
         SettingsError, StoreError, LockError: with the mend; nothing was begun.
     """
     api = settings.api
-    threads = Threads(api.workers)
+    looks = Looks(api.look_seconds)
+    threads = Threads(api.workers, looks.ended)
     manager = ShareManager.open(settings, dispatch=threads, progress=threads.progress)
-    recovery = Recovery(manager)
+    recovery, metrics = Recovery(manager, looks), Metrics(manager)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=recovery.run, name="recovery", daemon=True).start()
-        yield
-        await run_in_threadpool(threads.stop, api.stop_seconds)
+        with metrics.counting():
+            threading.Thread(target=recovery.run, name="recovery", daemon=True).start()
+            yield
+            looks.stop()
+            await run_in_threadpool(threads.stop, api.stop_seconds)
 
     door = build(
-        manager, api, settings.project, lifespan=lifespan, percent=threads.percent, not_ready=recovery.not_ready
+        manager,
+        api,
+        settings.project,
+        lifespan=lifespan,
+        percent=threads.percent,
+        metrics=metrics,
+        not_ready=recovery.not_ready,
     )
     return uvicorn.Server(_config(door, api))
 

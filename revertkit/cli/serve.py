@@ -20,32 +20,35 @@ class Auth(StrEnum):
     KEYSTONE = "keystone"
 
 
+Address = Annotated[
+    str | None, typer.Option("--host", metavar="ADDRESS", help="The IP address to listen at; default 127.0.0.1.")
+]
+Port = Annotated[int | None, typer.Option("--port", help="The port; default 8786, as Manila's; 0: a free one.")]
+AuthOption = Annotated[
+    Auth | None,
+    typer.Option("--auth", help="none: this machine only, nobody is asked; http_basic: a file of users; keystone."),
+]
+Htpasswd = Annotated[
+    Path | None, typer.Option("--htpasswd", metavar="FILE", help="Users and bcrypt hashes (htpasswd -B).")
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="A policy.yaml over the built-in rules.")
+]
+Certificate = Annotated[
+    Path | None, typer.Option("--ssl-certfile", metavar="FILE", help="Serve HTTPS with this certificate.")
+]
+CertificateKey = Annotated[Path | None, typer.Option("--ssl-keyfile", metavar="FILE", help="The certificate's key.")]
+
+
 def serve(
     ctx: typer.Context,
-    address: Annotated[
-        str | None, typer.Option("--host", metavar="ADDRESS", help="The IP address to listen at; default 127.0.0.1.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option("--port", help="The port; default 8786, as Manila's; 0: a free one.")
-    ] = None,
-    auth: Annotated[
-        Auth | None,
-        typer.Option(
-            "--auth", help="none: this machine only, nobody is asked; http_basic: an htpasswd file; keystone."
-        ),
-    ] = None,
-    htpasswd: Annotated[
-        Path | None, typer.Option("--htpasswd", metavar="FILE", help="Users and bcrypt hashes (htpasswd -B).")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="A policy.yaml over the built-in rules.")
-    ] = None,
-    ssl_certfile: Annotated[
-        Path | None, typer.Option("--ssl-certfile", metavar="FILE", help="Serve HTTPS with this certificate.")
-    ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option("--ssl-keyfile", metavar="FILE", help="The certificate's key.")
-    ] = None,
+    address: Address = None,
+    port: Port = None,
+    auth: AuthOption = None,
+    htpasswd: Htpasswd = None,
+    policy: PolicyFile = None,
+    ssl_certfile: Certificate = None,
+    ssl_keyfile: CertificateKey = None,
 ) -> None:
     """Serve shares over REST, as OpenStack Manila does, so that `openstack share` and its like work.
 

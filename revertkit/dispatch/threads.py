@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from revertkit.errors import Conflict, RevertkitError
 from revertkit.log import get_logger
@@ -26,9 +27,9 @@ class Stopping(Conflict):
 class Threads:
     """A dispatch: called with an accepted operation, it queues it and answers at once."""
 
-    def __init__(self, number: int) -> None:
-        """Start no thread yet; `number` is how many operations run at the same time."""
-        self._number = number
+    def __init__(self, number: int, ended: Callable[[Operation], None] = lambda operation: None) -> None:
+        """Start no thread yet; `number` is how many operations run at the same time, `ended` is told of each end."""
+        self._number, self._ended = number, ended
         self._waiting: deque[Accepted] = deque()
         self._changed = threading.Condition()
         self._busy = self._started = 0
@@ -83,6 +84,7 @@ class Threads:
                     self._percent.pop(accepted.operation.share_id, None)
                     self._busy -= 1
                     self._changed.notify_all()
+                self._ended(accepted.operation)
 
 
 def _run(accepted: Accepted) -> None:

@@ -44,13 +44,18 @@ def finish(tx: Connection, operation_id: str, outcome: Outcome, found: str, at: 
 
 
 def unfinished(
-    tx: Connection, host: str | None = None, share_id: str | None = None, snapshot_id: str | None = None
+    tx: Connection,
+    host: str | None = None,
+    share_id: str | None = None,
+    snapshot_id: str | None = None,
+    replica_id: str | None = None,
 ) -> list[Operation]:
-    """List the operations under way or interrupted, oldest first: all, a host's, a share's, a snapshot's."""
+    """List the operations under way or interrupted, oldest first: all, or those of a host, share, snapshot, replica."""
     query = select(operations).where(operations.c.finished_at.is_(None))
     query = query.where(operations.c.host == host) if host is not None else query
     query = query.where(operations.c.share_id == share_id) if share_id is not None else query
     query = query.where(operations.c.snapshot_id == snapshot_id) if snapshot_id is not None else query
+    query = query.where(operations.c.replica_id == replica_id) if replica_id is not None else query
     # Ordered here: asked to order, SQLite takes the index of all that a share ever did, and reads it to the end.
     return sorted(map(_operation, tx.execute(query)), key=lambda operation: (operation.created_at, operation.id))
 

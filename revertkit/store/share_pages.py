@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from revertkit.errors import InvalidInput
 from revertkit.models import Share
+from revertkit.settings import DEFAULT_ZONE
 from revertkit.store import shares as stored
 from revertkit.store.pages import Page, contains, counted, cut, holds
 from revertkit.store.tables import export_locations, extra_specs, replicas, share_types, shares
@@ -60,6 +61,7 @@ FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "project_id": lambda value: shares.c.project_id == value,
     "share_type_id": lambda value: shares.c.share_type_id == value,
     "snapshot_id": lambda value: shares.c.snapshot_id == value,
+    "availability_zone": lambda value: func.coalesce(replicas.c.availability_zone, DEFAULT_ZONE) == value,
     "host": lambda value: _host == value,
     "metadata": lambda value: and_(True, *holds(shares.c.metadata, value)),
     "extra_specs": lambda value: and_(True, *_has_specs(value)),

@@ -24,6 +24,7 @@ ACTIVE = select(
     replicas.c.undo_id,
     replicas.c.status,
     replicas.c.replica_state,
+    replicas.c.availability_zone,
     replicas.c.updated_at,
 ).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
 AT_ONCE = 500
@@ -221,6 +222,7 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any], every:
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
+        availability_zone=row.availability_zone,
         access_rules_status=_together(rules),
         export_locations=location_records(locations),
     )

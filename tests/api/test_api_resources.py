@@ -219,7 +219,7 @@ def test_metadata(api: Client, kind: str) -> None:
 
 def test_snapshots(api: Client, served: ShareManager) -> None:
     """Taken, shown, listed, renamed, deleted; each wrong wish has its code."""
-    support.revertible(served, "plain", snapshot_support="false", revert_to_snapshot_support="false")
+    served.create_type("plain", {"driver_handles_share_servers": "false"})
     share, plain = api.share(name="work"), api.share(share_type="plain")
     snapshot = api.snapshot(share, name="monday", description="words", metadata={"a": "b"})
     assert (snapshot["status"], snapshot["size"], snapshot["user_id"]) == ("available", 1, "root")

@@ -70,7 +70,7 @@ def test_the_checks_come_in_their_order(api: Client, served: ShareManager) -> No
     """Each request is wrong in all that follows, too: the code says which check comes first (manila-wire.md, 4.1)."""
     share, other = api.share(), api.share()
     snapshot = api.snapshot(share)
-    support.revertible(served, "plain", revert_to_snapshot_support="false")
+    served.create_type("plain", {"driver_handles_share_servers": "false"})
     plain = api.share(share_type="plain")
     missing = new_id()
     assert refusal(api.at("2.26"), missing, "x", 404) == "The resource could not be found."

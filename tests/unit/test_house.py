@@ -16,7 +16,8 @@ FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LEVELS = (
     ("__main__",),
-    ("cli", "web", "api", "integrations"),
+    ("cli",),
+    ("web", "api", "integrations"),
     ("dispatch", "conformance", "metrics"),
     ("manager",),
     ("replication",),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from revertkit.api import versions
 from revertkit.api.answers import ERROR, JSON, answers
 from revertkit.api.call import Asked
-from revertkit.api.door import CHECK_READY, base_of
+from revertkit.api.door import CHECK_READY, METRICS, base_of
 from revertkit.api.wire.views import ANYTHING, STRING, array, wrapped
+from revertkit.metrics import CONTENT_TYPE, Metrics
 
 router = APIRouter(tags=["versions"])
 VERSIONS = wrapped(versions=array({"type": "object"}))
@@ -45,6 +46,26 @@ def _health(code: int, schema: Any) -> dict[str, Any]:
 def healthz() -> Response:
     """Say that the process lives."""
     return JSON({"status": "ok"})
+
+
+@router.get(
+    "/metrics",
+    name="metrics",
+    operation_id="metrics",
+    responses={
+        200: {"description": "OK", "content": {"text/plain": {"schema": STRING}}},
+        401: _health(401, ERROR),
+        403: _health(403, ERROR),
+        404: _health(404, ANYTHING),
+        503: _health(503, ERROR),
+    },
+)
+def metrics(request: Request) -> Response:
+    """Tell Prometheus how the server fares."""
+    figures: Metrics | None = request.scope[METRICS]
+    if figures is None:
+        raise HTTPException(404)
+    return Response(figures.render(), media_type=CONTENT_TYPE)
 
 
 @router.get(

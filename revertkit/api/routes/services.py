@@ -10,8 +10,8 @@ from revertkit.api.answers import JSON, answers
 from revertkit.api.call import Asked, Call
 from revertkit.api.errors import Fault
 from revertkit.api.wire import bodies
-from revertkit.api.wire.shares import ZONE
 from revertkit.api.wire.views import BOOLEAN, INTEGER, STRING, TIME, Key, View, array, optional, time, wrapped
+from revertkit.settings import DEFAULT_ZONE
 
 router = APIRouter(prefix="/v2", tags=["services"])
 BINARY = "manila-share"
@@ -19,7 +19,7 @@ SERVICE: View[dict[str, Any]] = View(
     Key("id", INTEGER, lambda s: s["id"]),
     Key("binary", STRING, lambda s: BINARY),
     Key("host", STRING, lambda s: s["host"]),
-    Key("zone", STRING, lambda s: ZONE),
+    Key("zone", STRING, lambda s: s["zone"]),
     Key("status", {"enum": ["enabled", "disabled"]}, lambda s: s["status"]),
     Key("state", {"enum": ["up", "down"]}, lambda s: s["state"]),
     Key("updated_at", optional(TIME), lambda s: s["updated_at"]),
@@ -73,12 +73,13 @@ def _services(call: Call) -> list[dict[str, Any]]:
         {
             "id": number,
             "host": f"{call.manager.site.host}@{backend}",
+            "zone": told.availability_zone or DEFAULT_ZONE,
             "status": "disabled" if backend in disabled else "enabled",
             "state": "down" if backend in silent else "up",
             "updated_at": time(call.manager.site.now()),
             "disabled_reason": disabled.get(backend) or None,
         }
-        for number, backend in enumerate(call.manager.site.backends, 1)
+        for number, (backend, told) in enumerate(call.manager.site.backends.items(), 1)
     ]
 
 

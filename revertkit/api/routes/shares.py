@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request, Response
 from revertkit.api.answers import JSON, accepted, answers
 from revertkit.api.call import Asked, Call
 from revertkit.api.errors import Fault
+from revertkit.api.routes.zones import zones_of
 from revertkit.api.wire import bodies, queries
-from revertkit.api.wire.shares import INSTANCE, PROTOCOL, SHARE, ZONE, show_share, summary
+from revertkit.api.wire.shares import INSTANCE, PROTOCOL, SHARE, show_share, summary
 from revertkit.api.wire.views import INTEGER, LINKS, SUMMARY, Schema, array, wrapped
 from revertkit.models import Share
 
@@ -71,6 +72,7 @@ def create_share(call: Asked, body: bodies.CreateShare) -> Response:
         description=asked.description,
         share_type=_type_of(call, asked),
         snapshot=source.id if source else None,
+        availability_zone=asked.availability_zone or None,
         metadata=asked.metadata,
     )
     return JSON({"share": show_share(call, made, call.manager.type_names())})
@@ -82,8 +84,9 @@ def _check_offered(call: Call, asked: bodies.NewShareBody) -> None:
     if asked.is_public:
         call.demand("share:create_public_share")
         raise Fault(400, "Shares that every project can see are not offered.")
-    if asked.availability_zone not in (None, "", ZONE):
-        raise Fault(404, f"There is no availability zone {asked.availability_zone!r}; there is {ZONE}.")
+    zones = zones_of(call.manager)
+    if asked.availability_zone and asked.availability_zone not in zones:
+        raise Fault(404, f"There is no availability zone {asked.availability_zone!r}; there are {', '.join(zones)}.")
     if asked.share_network_id:
         raise Fault(404, "There are no share networks: driver_handles_share_servers is false here.")
     for name in ("share_group_id", "mount_point_name", "encryption_key_ref"):

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 
 from revertkit.api.answers import JSON, answers
 from revertkit.api.call import Asked, Call
-from revertkit.api.wire.shares import ZONE
 from revertkit.api.wire.views import STRING, UUID, array, optional, wrapped
+from revertkit.manager import ShareManager
+from revertkit.settings import DEFAULT_ZONE
 
 router = APIRouter(prefix="/v2", tags=["availability zones"])
 ONE = wrapped(id=UUID, name=STRING, created_at=optional(STRING), updated_at=optional(STRING))
@@ -32,5 +33,13 @@ def list_before(call: Asked) -> Response:
 
 def _listed(call: Call) -> Response:
     call.demand("availability_zone:index")
-    zone = {"id": str(uuid.uuid5(uuid.NAMESPACE_DNS, ZONE)), "name": ZONE, "created_at": None, "updated_at": None}
-    return JSON({"availability_zones": [zone]})
+    return JSON({"availability_zones": [_shown(name) for name in zones_of(call.manager)]})
+
+
+def _shown(name: str) -> dict[str, str | None]:
+    return {"id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "name": name, "created_at": None, "updated_at": None}
+
+
+def zones_of(manager: ShareManager) -> list[str]:
+    """Name the availability zones of the configured backends."""
+    return sorted({backend.availability_zone or DEFAULT_ZONE for backend in manager.site.backends.values()})

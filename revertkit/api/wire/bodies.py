@@ -149,7 +149,23 @@ class ServiceBody(Body):
     disabled_reason: Text | None = None
 
 
+class NewReplicaBody(Body):
+    """A replica to make."""
+
+    share_id: UuidText
+    availability_zone: Text | None = None
+    share_network_id: Text | None = None
+    scheduler_hints: dict[str, Any] | None = None
+    metadata: Notes | None = None
+
+
 # --- bodies with their wrapper
+
+
+class CreateReplica(Body):
+    """``{"share_replica": {…}}``."""
+
+    share_replica: NewReplicaBody
 
 
 class CreateShare(Body):
@@ -275,6 +291,12 @@ class ResetTaskState(Body):
     task_state: Text | None
 
 
+class ResetReplicaState(Body):
+    """Set by hand how a replica stands to its active one; it is what the last look found."""
+
+    replica_state: Text
+
+
 class Project(Body):
     """A project that a share type is opened or closed to."""
 
@@ -318,6 +340,13 @@ SNAPSHOT_ACTIONS = (
     Action("unmanage", Nothing, since=12, old=False),
 )
 INSTANCE_ACTIONS = (Action("reset_status", ResetStatus, since=3), Action("force_delete", Nothing, since=3))
+REPLICA_ACTIONS = (
+    Action("promote", Nothing, since=11, old=False),
+    Action("resync", Nothing, since=11, old=False),
+    Action("force_delete", Nothing, since=11, old=False),
+    Action("reset_status", ResetStatus, since=11, old=False),
+    Action("reset_replica_state", ResetReplicaState, since=11, old=False),
+)
 TYPE_ACTIONS = (
     Action("addProjectAccess", Project, old=False),
     Action("removeProjectAccess", Project, old=False),

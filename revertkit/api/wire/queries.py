@@ -106,6 +106,8 @@ def share_filters(call: Call, query: Mapping[str, str]) -> dict[str, Any] | None
     wanted |= {name: pairs(query[name], name) for name in ("metadata", "extra_specs") if name in query}
     if call.version.minor >= 35 and "export_location_path" in query:
         wanted["export_location_path"] = query["export_location_path"]
+    if call.version.minor >= 97 and "availability_zone" in query:
+        wanted["availability_zone"] = query["availability_zone"]
     return wanted
 
 

@@ -13,7 +13,7 @@ from revertkit.api.wire.bodies import Action, Body, Nothing
 from revertkit.api.wire.views import Schema
 
 MALFORMED = "Malformed request body"
-WRAPPERS = ("share", "snapshot", "share_type", "volume_type", "quota_set", "extra_specs")
+WRAPPERS = ("share", "snapshot", "share_replica", "share_type", "volume_type", "quota_set", "extra_specs")
 """Keys that hold a whole body; one that is missing, or no object, is 422 in Manila, not 400."""
 
 

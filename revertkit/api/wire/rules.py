@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from revertkit.api.wire.views import NOTES, STRING, TIME, UUID, Key, View, optional, time
 from revertkit.models import AccessRule
-from revertkit.status import RuleState
+from revertkit.status import RuleState, Status
 
-OLD_STATES = {RuleState.APPLYING: "new", RuleState.DENYING: "deleting"}
+OLD_STATES = {RuleState.APPLYING: "new", RuleState.DENYING: Status.DELETING.value}
 """What a rule's state was called before 2.28."""
 
 

@@ -23,10 +23,9 @@ from revertkit.api.wire.views import (
     time,
 )
 from revertkit.models import ExportLocation, Share
-from revertkit.status import RulesStatus, Status
+from revertkit.settings import DEFAULT_ZONE
+from revertkit.status import ReplicaState, RulesStatus, Status
 
-ZONE = "nova"
-"""The availability zone of what says none; Manila's default."""
 PROTOCOL = "NFS"
 """The one that there is."""
 
@@ -55,7 +54,7 @@ def _progress(shown: ShownShare) -> str | None:
 
 def _old_rules_status(shown: ShownShare) -> str:
     status = shown.share.access_rules_status
-    return "out_of_sync" if status is RulesStatus.SYNCING else status
+    return ReplicaState.OUT_OF_SYNC.value if status is RulesStatus.SYNCING else status
 
 
 def _nothing(shown: object) -> None:
@@ -65,7 +64,7 @@ def _nothing(shown: object) -> None:
 SHARE: View[ShownShare] = View(
     Key("id", UUID, lambda s: s.share.id),
     Key("size", INTEGER, lambda s: s.share.size),
-    Key("availability_zone", optional(STRING), lambda s: ZONE),
+    Key("availability_zone", optional(STRING), lambda s: s.share.availability_zone or DEFAULT_ZONE),
     Key("created_at", TIME, lambda s: time(s.share.created_at)),
     Key("updated_at", optional(TIME), lambda s: time(s.share.updated_at)),
     Key("status", STRING, lambda s: s.share.status),
@@ -89,7 +88,7 @@ SHARE: View[ShownShare] = View(
     Key("access_rules_status", STRING, _old_rules_status, 10, 27),
     Key("access_rules_status", STRING, lambda s: s.share.access_rules_status, since=28),
     Key("replication_type", optional(STRING), lambda s: s.share.replication_type, since=11),
-    Key("has_replicas", BOOLEAN, lambda s: False, since=11),
+    Key("has_replicas", BOOLEAN, lambda s: bool(s.share.replica.peers), since=11),
     Key("user_id", optional(STRING), lambda s: s.share.user_id, since=16),
     Key(
         "create_share_from_snapshot_support",
@@ -113,7 +112,7 @@ SHARE: View[ShownShare] = View(
 INSTANCE: View[Share] = View(
     Key("id", UUID, lambda s: s.replica.id),
     Key("share_id", UUID, lambda s: s.id),
-    Key("availability_zone", optional(STRING), lambda s: ZONE),
+    Key("availability_zone", optional(STRING), lambda s: s.availability_zone or DEFAULT_ZONE),
     Key("created_at", TIME, lambda s: time(s.created_at)),
     Key("updated_at", optional(TIME), lambda s: time(s.updated_at)),
     Key("host", STRING, lambda s: str(s.pool)),
