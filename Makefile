@@ -9,7 +9,7 @@ TWO_AT_ONCE := -n 2
 TIMES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types format bench bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ format: $(VENV)/.dev  ## let ruff format everything
 
 bench: $(VENV)/.dev  ## measure the core; figures are in benchmarks/README.md
 	$(BIN)/python benchmarks/core.py
+
+bench-api: $(VENV)/.dev  ## measure the REST API beside a real Manila, which is installed at the first time
+	$(BIN)/python benchmarks/api.py
 
 bench-vm: vm-up  ## measure reverts in the VM, beside typed commands; TIMES=1 is a quick look
 	tar -c benchmarks | vm/ssh 'tar -x -C /opt'

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from revertkit import telemetry
 from revertkit.administration import Administration
 from revertkit.capabilities import pool_report
 from revertkit.driver import ShareDriver
@@ -101,14 +102,18 @@ class Acceptance(Administration):
 
     def _hold(self, *share_ids: str) -> Held:
         """Take the locks; one whose operation has ended on record is about to be let go, and is waited for."""
-        until = time.monotonic() + LETTING_GO_SECONDS
+        began = time.monotonic()
         while True:
             try:
-                return self.site.locks.hold(*share_ids)
+                held = self.site.locks.hold(*share_ids)
             except Busy:
-                if time.monotonic() > until or any(map(self._under_way, share_ids)):
+                if time.monotonic() > began + LETTING_GO_SECONDS or any(map(self._under_way, share_ids)):
+                    telemetry.tell(telemetry.LockRefused())
                     raise
                 time.sleep(0.005)
+            else:
+                telemetry.tell(telemetry.LockTaken(time.monotonic() - began))
+                return held
 
     def _under_way(self, lock_id: str) -> bool:
         """Say whether what holds this lock is on record; of a whole backend nothing is, and it is not waited for."""

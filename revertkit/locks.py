@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from revertkit import telemetry
 from revertkit.errors import Conflict, LockError
 
 BACKEND, REPLICA = "backend-", "replica-"
@@ -84,7 +83,6 @@ class Locks:
                 raise
             if not taken:
                 Held(held).release()
-                telemetry.tell(telemetry.LockRefused())
                 named = share_id.startswith((BACKEND, REPLICA))
                 what = share_id.replace("-", " ", 1) if named else f"share {share_id}"
                 raise Busy(f"{what} is being worked on by a living process; try again when it is done")

@@ -24,7 +24,7 @@ from revertkit.errors import StoreError
 from revertkit.manager import ShareManager
 from revertkit.models import GIB, OperationKind, Outcome, PoolId
 from revertkit.store import operations, shares
-from revertkit.telemetry import Event, LockRefused, OperationEnded, WriteBegun
+from revertkit.telemetry import Event, LockRefused, LockTaken, OperationEnded, WriteBegun
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 DURATIONS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200)
@@ -60,9 +60,15 @@ class Metrics:
             buckets=WAITS,
             registry=self.registry,
         )
+        self._held_up = Histogram(
+            "revertkit_share_lock_wait_seconds",
+            "What an operation waited for locks that were about to be let go.",
+            buckets=WAITS,
+            registry=self.registry,
+        )
         self._refused = Counter(
             "revertkit_share_locks_refused",
-            "Share locks that a living process held; they are never waited for.",
+            "Operations that were refused because a living process was at work on the share.",
             registry=self.registry,
         )
         for kind in OperationKind:
@@ -89,6 +95,8 @@ class Metrics:
                 self._took.labels(kind).observe(seconds)
             case WriteBegun(seconds):
                 self._waited.observe(seconds)
+            case LockTaken(seconds):
+                self._held_up.observe(seconds)
             case LockRefused():
                 self._refused.inc()
 

@@ -8,7 +8,7 @@ from revertkit import scheduler
 from revertkit.acceptance import Acceptance, backend_of
 from revertkit.errors import InvalidInput, NotSupported
 from revertkit.models import MAX_SIZE, Context, PoolId, Share, Snapshot
-from revertkit.scheduler import Explanation, Request
+from revertkit.scheduler import Explanation, Request, filters
 from revertkit.store import backends as stored_backends
 from revertkit.store import share_types as stored_types
 from revertkit.store import shares
@@ -66,7 +66,8 @@ class Placement(Acceptance):
             disabled = {} if request.grows else stored_backends.disabled(tx, self.site.host)
         enabled = [name for name in backends if name not in disabled]
         reports, silent = self.pools(*enabled) if enabled else ([], {})
-        return reports, silent | {name: f"it is disabled: {disabled[name]}" for name in backends if name in disabled}
+        said = {name: f"it is disabled: {why}" if why else "it is disabled" for name, why in disabled.items()}
+        return reports, silent | {name: why for name, why in said.items() if name in backends}
 
     def _check_growth(self, share: Share, new_size: int) -> None:
         """See that a share's pool has room for its growth.
@@ -78,7 +79,8 @@ class Placement(Acceptance):
             specs = stored_types.get(tx, share.share_type_id).extra_specs
         growth = Request(new_size - share.size, specs, grows=True, named=str(share.pool), now=self.site.now())
         reports, silent = self._reports_for(growth)
-        why = {pool: scheduler.filters.capacity(pool, report, growth) for pool, report in reports}
+        asked = (filters.sound, filters.capacity)
+        why = {pool: "; ".join(filter(None, (ask(pool, report, growth) for ask in asked))) for pool, report in reports}
         if refused := silent.get(share.pool.backend) or why.get(share.pool, "it is not there any more"):
             raise NotSupported(f"share {share.id} cannot grow to {new_size} GiB in pool {share.pool}: {refused}")
 

@@ -24,11 +24,18 @@ class WriteBegun:
 
 
 @dataclass(frozen=True)
+class LockTaken:
+    """The locks of an operation were taken; it waited so many seconds for one that was about to be let go."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class LockRefused:
-    """A share's (or backend's) lock was held by a living process. Locks are tried, never waited for."""
+    """A lock was held by a living process that is at work, and the operation was refused."""
 
 
-Event = OperationEnded | WriteBegun | LockRefused
+Event = OperationEnded | WriteBegun | LockTaken | LockRefused
 Listener = Callable[[Event], None]
 _listeners: tuple[Listener, ...] = ()
 

@@ -9,23 +9,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from revertkit import registry
 from revertkit.capabilities import Capability, report, verbs
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.repeating import RepeatingSite
 from revertkit.conformance.requirements import CLAIMS, HOST, Kind, Missing, Unmet
 from revertkit.conformance.trees import Record, Tree
-from revertkit.driver import ShareDriver, SupportsSnapshots
+from revertkit.driver import ShareDriver, SupportsReplication, SupportsSnapshots
 from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
+from revertkit.models import Context, Pool, PoolId, Share, ShareReplica, Snapshot, SnapshotInstance, Stored, new_id
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
-from revertkit.status import RESTING, RuleState, Status
+from revertkit.status import RESTING, ReplicaState, RuleState, Status
 from revertkit.store import operations, shares, snapshots
 
 CONTEXT = Context(project_id="conformance", is_admin=True)
 TYPE = "conformance"
+REPLICATED = "replicated"
 ADDRESS = "127.0.0.1"
 """To whom a case lets the backend export."""
 
@@ -57,12 +59,29 @@ class Stage:
         """
         self.harness, self._repeat = harness, repeat
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
-        self.settings = Settings(host="host", state_dir=home / "state", backends={harness.backend: backend})
+        backends = {harness.backend: backend, **self._peers()}
+        self.settings = Settings(host="host", state_dir=home / "state", backends=backends)
         self._first = ShareManager.open(self.settings).site
         self.manager = self.opened()
         self.pool: Pool = self.driver.pools()[0]
         self.lacks: Mapping[Capability, str] = report(self.driver, self.pool)
         self.manager.create_type(TYPE, self._specs())
+        if self.replicates:
+            kind = verbs(self.driver, SupportsReplication).replication_type
+            self.manager.create_type(REPLICATED, {**self._specs(), "replication_type": kind})
+
+    def _peers(self) -> dict[str, BackendSettings]:
+        """Describe the backend that replicas are made in, where the driver has replicas and the harness a peer."""
+        probe = registry.open_backend(self.harness.backend, self.harness.driver, self.harness.options)
+        if not self.hooked("peer") or report(probe, probe.pools()[0])[Capability.REPLICATION]:
+            return {}
+        self.peer, options = self.harness.peer()
+        return {self.peer: BackendSettings.model_validate({"driver": self.harness.driver, **options})}
+
+    @property
+    def replicates(self) -> bool:
+        """Whether there is another backend for replicas."""
+        return len(self.settings.backends) > 1
 
     def opened(
         self, *, repeat: int | None = None, dispatch: Dispatch = here, progress: Progress | None = None
@@ -172,6 +191,30 @@ class Stage:
         record = self.planted(share, word)
         return self.snapshot(share, word), record
 
+    # --- replicas
+
+    def replicated(self, word: str) -> tuple[Share, ShareReplica]:
+        """Make a share that holds a word's content, and a replica of it that is in sync."""
+        share = self.share(share_type=REPLICATED)
+        self.planted(share, word)
+        replica = self.manager.create_replica(CONTEXT, share.id, pool=self.peer)
+        return share, self.look(replica)
+
+    def look(self, replica: ShareReplica) -> ShareReplica:
+        """Look at a replica, which has to be in sync then."""
+        found = self.manager.resync_replica(CONTEXT, replica.id)
+        assert found.replica_state is ReplicaState.IN_SYNC, f"{found.replica_state} after a look: {found.found}"
+        return found
+
+    def promote(self, replica: ShareReplica, *, force: bool = False) -> None:
+        """Make a replica the active one."""
+        self.manager.promote_replica(CONTEXT, replica.id, force=force)
+
+    def other(self, share: Share) -> ShareReplica:
+        """Read the one replica that is not active."""
+        (found,) = [one for one in self.manager.replicas(CONTEXT, share.id) if not one.active]
+        return found
+
     # --- what a snapshot holds
 
     def mounted(self, snapshot: Snapshot) -> Tree:
@@ -219,7 +262,7 @@ class Stage:
 
     def _set_stored(self, share: Share, stored: Stored) -> None:
         with self.manager.site.store.write() as tx:
-            shares.set_stored(tx, share, stored)
+            shares.set_stored(tx, share.replica, stored)
 
     @contextmanager
     def snapshot_of_another_identity(self, snapshot: Snapshot) -> Iterator[None]:
@@ -309,6 +352,8 @@ class Stage:
         with manager.site.store.read() as tx:
             every = shares.listed(tx, None)
         for share in reversed(every):
+            for replica in [one for one in manager.replicas(CONTEXT, share.id) if not one.active]:
+                left += _tried(manager.delete_replica, replica.id)
             for snapshot in reversed(manager.snapshots(CONTEXT, share.id)):
                 left += _tried(manager.delete_snapshot, snapshot.id)
             left += _tried(manager.delete_share, share.id)

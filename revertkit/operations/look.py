@@ -24,7 +24,7 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication, SupportsSnapshots
 from revertkit.locks import Busy, of_replica
 from revertkit.log import get_logger
-from revertkit.models import ReplicaReport, Share, ShareReplica, SnapshotInstance
+from revertkit.models import Replica, ReplicaReport, Share, ShareReplica, SnapshotInstance, Stored
 from revertkit.operations.site import Site
 from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
@@ -120,21 +120,30 @@ def _refused(tx: Connection, replica: ShareReplica, what: str, at: datetime) -> 
 
 def _report(site: Site, plan: _Plan) -> ReplicaReport:
     """Have the driver look; what it raises is an answer too."""
-    replica = plan.replica
+    replica, seen, active = plan.replica, plan.replica.replica, plan.share.replica
     try:
         driver = site.driver(replica.pool.backend)
-        reached = driver.ensure_share(replica.replica) if replica.in_sync_at else None
-        report = verbs(driver, SupportsReplication).update_replica_state(
-            replica.replica, plan.share.replica, plan.wanted
-        )
+        copies = verbs(driver, SupportsReplication)
+        reached = driver.ensure_share(seen) if replica.in_sync_at else None
+        if replica.in_sync_at is None:
+            seen = _placed(site, seen, copies.create_replica(seen, active, plan.wanted))
+        report = copies.update_replica_state(seen, active, plan.wanted)
         if report.state is IN_SYNC and replica.replica_state is not IN_SYNC:
-            reached = driver.ensure_share(replica.replica)
+            reached = driver.ensure_share(seen)
     except Exception as failure:  # noqa: BLE001 - it is on record then, and the next look goes on from there
         return ReplicaReport(state=OUT_OF_SYNC, found=str(failure))
     if reached is not None and set(reached) != set(replica.export_locations):
         with site.store.write() as tx:
             shares.set_locations(tx, replica.id, reached)
     return report
+
+
+def _placed(site: Site, seen: Replica, stored: Stored) -> Replica:
+    """Put on record where a replica that was never in sync stands: its place may be gone, for a full copy."""
+    if stored.backend_id != seen.backend_id:
+        with site.store.write() as tx:
+            shares.set_identity(tx, seen.id, stored)
+    return seen.model_copy(update={"backend_id": stored.backend_id})
 
 
 def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> Looked:

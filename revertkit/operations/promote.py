@@ -204,9 +204,16 @@ class PromoteReplica(OfReplica):
             super().fail(case, BackendError(f"{failure}; the active replica is as before{self._put_back(case)}"))
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
-        """Move both to rest; once they have changed places, that is what they have done."""
-        recorded = operations.get(tx, case.operation.id).recorded
-        super().close(tx, case, Outcome.DONE if recorded else outcome)
+        """Move both to rest; once they have changed places on record, that is done."""
+        rule = TRANSITIONS[self.kind].replica
+        assert rule is not None
+        assert rule.done is not None
+        if not operations.get(tx, case.operation.id).recorded:
+            super().close(tx, case, outcome)
+            return
+        for one in replicas.listed(tx, None, case.share.id):
+            if one.status is rule.during:
+                move(tx, replicas_table, one.id, {rule.during}, rule.done, case.site.now())
 
 
 def _followed(tx: Connection, case: Case) -> datetime:

@@ -226,20 +226,17 @@ class ResyncReplica(OfReplica):
     kind = OperationKind.RESYNC_REPLICA
 
     def run(self, case: Case, *, again: bool = False) -> None:
-        """Look; where a full copy was asked for, make the replica anew first."""
+        """Look; for a full copy remove first what is there: a look makes the place of one that was never in sync."""
         if case.operation.forced:
-            self._make_anew(case)
+            self._remove(case)
         look(case.site, case.other.id)
 
-    def _make_anew(self, case: Case) -> None:
-        driver, other = self.replication(case), case.other
+    def _remove(self, case: Case) -> None:
+        other = case.other
         with case.site.store.write() as tx:
             move_state(tx, replicas_table, other.id, FOLLOWING, ReplicaState.OUT_OF_SYNC, case.site.now())
             replicas.describe(tx, other.id, in_sync_at=None, found="it is being copied anew")
             held = snapshots.on_replica(tx, other.replica)
             for one in held:
                 move(tx, instances, one.id, set(Status), Status.CREATING, case.site.now())
-        driver.delete_replica(other.replica, held)
-        stored = driver.create_replica(other.replica, case.replica, [])
-        with case.site.store.write() as tx:
-            shares.set_identity(tx, other.id, stored)
+        self.replication(case).delete_replica(other.replica, held)

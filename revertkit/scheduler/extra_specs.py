@@ -75,5 +75,5 @@ def matches(found: Any, wanted: str) -> bool:
 def _reported(report: Report, path: list[str]) -> Any:
     found: Any = report
     for part in path:
-        found = found.get(part) if isinstance(found, Mapping) else None
+        found = found.get(part) if isinstance(found, dict) else None
     return found

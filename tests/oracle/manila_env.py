@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 MANILA = "23.0.1"
+SERVER = "waitress>=3"
+"""What benchmarks/manila_server.py serves it with: Manila brings no server of its own that is not deprecated."""
 
 
 def place() -> Path:
@@ -38,5 +40,5 @@ def _make(home: Path) -> None:
         shutil.rmtree(home)
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     pip = [home / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, f"manila=={MANILA}"], check=True, timeout=1500)
+    subprocess.run([*pip, f"manila=={MANILA}", SERVER], check=True, timeout=1500)
     (home / "made").touch()

@@ -32,10 +32,15 @@ values = st.none() | st.booleans() | numbers | words | st.lists(words, max_size=
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Any, str]:
-    """A value and a spec; half of them with a word in common."""
+    """A value and a spec; half of them with a word in common, or a number that is near one in it."""
     wanted = draw(specs)
-    common = [word.swapcase() for word in wanted.split()] or [""]
-    return draw(values | st.sampled_from([*common, common[-1] + "s"]) | st.booleans()), wanted
+    if draw(st.booleans()):
+        return draw(values), wanted
+    common: list[Any] = [word.swapcase() for word in wanted.split()] or [""]
+    near = [float(word) for word in wanted.split() if word.isdecimal()]
+    return draw(
+        st.sampled_from([*common, common[-1] + "s", *near, *(n + 1 for n in near), *(n - 1 for n in near)])
+    ), wanted
 
 
 def test_every_operator(manila: Manila) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,21 @@ def all_reports(draw: st.DrawFn) -> Pools:
     return {pool: report | {"availability_zone": by_backend[pool.backend]} for pool, report in pools.items()}
 
 
+def edges(pools: Pools) -> list[int]:
+    """Name the sizes at which a pool's answer can change."""
+    kinds = ("", "snapshot_", "share_extend_")
+    found: list[float] = []
+    for report in pools.values():
+        total, ratio = report["total_capacity_gb"], report["max_over_subscription_ratio"]
+        rooms = [report["free_capacity_gb"] - total * report[f"reserved_{kind}percentage"] / 100 for kind in kinds]
+        found += [
+            *rooms,
+            *(math.floor(room) * ratio for room in rooms),
+            total * ratio - report["provisioned_capacity_gb"],
+        ]
+    return [math.floor(size) for size in found]
+
+
 @st.composite
 def all_requests(draw: st.DrawFn) -> tuple[Pools, Request]:
     """Pools, and something to place in them: mostly plain, so that not everything is refused."""
@@ -139,7 +155,7 @@ def all_requests(draw: st.DrawFn) -> tuple[Pools, Request]:
         taken = frozenset({at, *others[: draw(st.integers(0, 1))]})
         active = Active(at, pools[at]["replication_domain"], taken)
     request = Request(
-        size=draw(st.integers(1, 30) | st.integers(30, 3000)),
+        size=max(1, draw(st.sampled_from(edges(pools)) | st.integers(1, 30)) + draw(st.integers(-1, 1))),
         specs=specs,
         protocol=draw(st.sampled_from(["NFS", "NFS", "CIFS"])),
         zone=draw(st.none() | zones),

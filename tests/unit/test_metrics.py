@@ -130,12 +130,14 @@ def test_a_lost_database_is_a_figure(manager: ShareManager, metrics: Metrics, st
 
 
 def test_waits_are_told(manager: ShareManager, metrics: Metrics) -> None:
-    """A lock that is held is refused and counted; every write says how long it waited."""
+    """Locks that are taken say how long that took, as every write does; a refusal is counted once."""
     share = manager.create_share(CONTEXT, 1)
-    before = figure(metrics, "revertkit_database_lock_wait_seconds_count")
+    assert figure(metrics, "revertkit_share_lock_wait_seconds_count") == 1
     with manager.site.locks.hold(share.id), pytest.raises(Busy):
         manager.create_snapshot(CONTEXT, share.id)
     assert figure(metrics, "revertkit_share_locks_refused_total") == 1
+    assert figure(metrics, "revertkit_share_lock_wait_seconds_count") == 1
+    before = figure(metrics, "revertkit_database_lock_wait_seconds_count")
     manager.create_type("other", SPECS)
     assert figure(metrics, "revertkit_database_lock_wait_seconds_count") == (before or 0) + 1
 
