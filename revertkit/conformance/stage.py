@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
 from revertkit import registry
 from revertkit.capabilities import Capability, report, verbs
+from revertkit.conformance.claims import Claims
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.repeating import RepeatingSite
-from revertkit.conformance.requirements import CLAIMS, HOST, Kind, Missing, Unmet
+from revertkit.conformance.requirements import Missing
 from revertkit.conformance.trees import Record, Tree
 from revertkit.driver import ShareDriver, SupportsReplication, SupportsSnapshots
 from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Context, Pool, PoolId, Share, ShareReplica, Snapshot, SnapshotInstance, Stored, new_id
+from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
-from revertkit.status import RESTING, ReplicaState, RuleState, Status
+from revertkit.status import RESTING, RuleState, Status
 from revertkit.store import operations, shares, snapshots
 
 CONTEXT = Context(project_id="conformance", is_admin=True)
@@ -30,6 +31,22 @@ TYPE = "conformance"
 REPLICATED = "replicated"
 ADDRESS = "127.0.0.1"
 """To whom a case lets the backend export."""
+
+
+class Told(Settings):
+    """Settings without the environment: whoever has ``REVERTKIT_STATE_DIR`` set keeps their records to themselves."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is told, and nothing else."""
+        return (init_settings,)
 
 
 class Parked:
@@ -48,7 +65,7 @@ class Parked:
             accepted.held.release()
 
 
-class Stage:
+class Stage(Claims):
     """One backend, what its driver claims for it, and the manager that everything goes through."""
 
     def __init__(self, harness: Harness, home: Path, *, repeat: int = 1) -> None:
@@ -57,14 +74,15 @@ class Stage:
         Raises:
             DriverRefused, SettingsError, BackendError: it cannot be; says why.
         """
-        self.harness, self._repeat = harness, repeat
+        self._repeat = repeat
+        self.harness = harness
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
         backends = {harness.backend: backend, **self._peers()}
-        self.settings = Settings(host="host", state_dir=home / "state", backends=backends)
+        self.settings = Told(host="host", state_dir=home / "state", backends=backends)
         self._first = ShareManager.open(self.settings).site
         self.manager = self.opened()
         self.pool: Pool = self.driver.pools()[0]
-        self.lacks: Mapping[Capability, str] = report(self.driver, self.pool)
+        super().__init__(harness, report(self.driver, self.pool))
         self.manager.create_type(TYPE, self._specs())
         if self.replicates:
             kind = verbs(self.driver, SupportsReplication).replication_type
@@ -111,42 +129,6 @@ class Stage:
         """The one pool that shares are made in."""
         return PoolId(self.settings.host or "", self.harness.backend, self.pool.name)
 
-    # --- what is there and what is not
-
-    @property
-    def claimed(self) -> list[str]:
-        """The capabilities that driver, host and pool have, by the names of requirements."""
-        return [name for name, capability in CLAIMS.items() if not self.lacks[capability]]
-
-    def claims(self, name: str) -> bool:
-        """Whether a capability is claimed."""
-        return not self.lacks[CLAIMS[name]]
-
-    def hooked(self, name: str) -> bool:
-        """Whether the harness brings a hook."""
-        return getattr(type(self.harness), name) is not getattr(Harness, name)
-
-    def unmet(self, name: str) -> Unmet | None:
-        """Say why a requirement is not met; None if it is, or if only the case can find out."""
-        if name in CLAIMS:
-            why = self.lacks[CLAIMS[name]]
-            return Unmet(name, Kind.CLAIM, why) if why else None
-        if name in HOST:
-            why = self._host.get(name, "")
-            return Unmet(name, Kind.HOST, why) if why else None
-        if name in self.harness.inapplicable:
-            return Unmet(name, Kind.HOST, self.harness.inapplicable[name])
-        why = f"{type(self.harness).__name__} has no {name}"
-        return None if self.hooked(name) else Unmet(name, Kind.HOOK, why)
-
-    @cached_property
-    def _host(self) -> dict[str, str]:
-        """Say of what can be seen at once why it is not there; the rest a case finds out."""
-        found = {} if os.geteuid() == 0 else {"root": "this is not root"}
-        if not self.keeps_in_sight:
-            found["kept"] = "the harness reads no snapshot, and no share can be made from one"
-        return found
-
     # --- what cases do
 
     def share(self, size: int = 1, **more: Any) -> Share:
@@ -191,30 +173,6 @@ class Stage:
         record = self.planted(share, word)
         return self.snapshot(share, word), record
 
-    # --- replicas
-
-    def replicated(self, word: str) -> tuple[Share, ShareReplica]:
-        """Make a share that holds a word's content, and a replica of it that is in sync."""
-        share = self.share(share_type=REPLICATED)
-        self.planted(share, word)
-        replica = self.manager.create_replica(CONTEXT, share.id, pool=self.peer)
-        return share, self.look(replica)
-
-    def look(self, replica: ShareReplica) -> ShareReplica:
-        """Look at a replica, which has to be in sync then."""
-        found = self.manager.resync_replica(CONTEXT, replica.id)
-        assert found.replica_state is ReplicaState.IN_SYNC, f"{found.replica_state} after a look: {found.found}"
-        return found
-
-    def promote(self, replica: ShareReplica, *, force: bool = False) -> None:
-        """Make a replica the active one."""
-        self.manager.promote_replica(CONTEXT, replica.id, force=force)
-
-    def other(self, share: Share) -> ShareReplica:
-        """Read the one replica that is not active."""
-        (found,) = [one for one in self.manager.replicas(CONTEXT, share.id) if not one.active]
-        return found
-
     # --- what a snapshot holds
 
     def mounted(self, snapshot: Snapshot) -> Tree:
@@ -228,7 +186,7 @@ class Stage:
         Raises:
             Missing: neither can be had.
         """
-        if self._sees_snapshots:
+        if self.sees_snapshots:
             return self.mounted(snapshot).record()
         if not self.claims("create_from_snapshot"):
             raise Missing("kept", "the harness reads no snapshot, and no share can be made from one")
@@ -237,15 +195,6 @@ class Stage:
             return self.tree(child).record()
         finally:
             self.manager.delete_share(CONTEXT, child.id)
-
-    @property
-    def keeps_in_sight(self) -> bool:
-        """Whether :meth:`kept` can be answered."""
-        return self._sees_snapshots or self.claims("create_from_snapshot")
-
-    @property
-    def _sees_snapshots(self) -> bool:
-        return self.harness.reads_snapshots or self.claims("mountable_snapshots")
 
     # --- what is not as it is on record
 

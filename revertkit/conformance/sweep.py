@@ -11,7 +11,7 @@ from revertkit.conformance.interruptions import Way, interrupted, lied_to, steps
 from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.verbs import Verb, World
+from revertkit.conformance.world import Verb, World
 from revertkit.models import Share
 from revertkit.status import Status
 
@@ -92,9 +92,8 @@ class Sweep:
         return came
 
     def _recover(self) -> None:
-        """Start anew, as after the death of the program, and once more."""
+        """Start anew, as after the death of the program."""
         self.stage.manager = self.stage.opened()
-        self.stage.manager.recover()
         self.stage.manager.recover()
         self.stage.assert_at_rest()
 

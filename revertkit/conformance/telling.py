@@ -47,5 +47,5 @@ def _swept(report: Report) -> Iterator[str]:
         f"(--points {report.sample} --seed {report.seed}; deaths: {report.deaths})"
     )
     for one in report.points:
-        ways = ", ".join(f"{count} {way}" for way, count in one.ways.items())
-        yield f"  {one.operation}: {one.swept} of {one.points} at {one.steps} steps ({ways})"
+        ways = ", ".join(f"{count} {way}" for way, count in one.ways.items()) or "it changes nothing on the backend"
+        yield f"  {one.operation}: {one.swept} of {one.points}; steps: {one.steps} ({ways})"

@@ -81,6 +81,7 @@ def test_a_known_failure(tmp_path: Path) -> None:
         (("--driver", "directory", "--config", "FILE", "--backend", "three"), "no backend 'three'"),
         (("--driver", "nobody"), "name a backend of it by --config"),
         (("--driver", ""), "name a driver"),
+        (("--driver", "lvm"), "driver lvm needs storage to be tested on: name a backend by --config FILE"),
         (("--harness", "nowhere:Harness"), "No module named 'nowhere'"),
         (("--harness", "revertkit.models:Share"), "is no subclass"),
         (("--require", "everything"), "there is no requirement 'everything'"),

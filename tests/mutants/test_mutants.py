@@ -38,7 +38,7 @@ def test_it_is_caught(mutant: type[ShareDriver], tmp_path: Path) -> None:
     case = mutant.seen_by  # type: ignore[attr-defined]
     found = run(mutant, case, tmp_path)
     assert list(found.failed) == [case], f"{mutant.__name__} passes {case}"
-    print(found.failed[case])
+    print("CAUGHT", mutant.__name__, found.failed[case])
 
 
 def test_there_are_enough() -> None:

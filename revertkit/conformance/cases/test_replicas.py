@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
+from revertkit.conformance.replicas import look, other, promote, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.run import Run
 from revertkit.conformance.stage import CONTEXT, Stage
@@ -45,10 +46,10 @@ REVERTED = ("replicated_revert", *REPLICAS)
 @requires(*REPLICAS)
 def test_a_replica_follows(stage: Stage) -> None:
     """A look brings what was written since the last; out of sync before its first, and in sync after each."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     record = stage.planted(share, "second")
-    stage.look(replica)
-    stage.promote(replica, force=True)
+    look(stage, replica)
+    promote(stage, replica, force=True)
     assert stage.tree(share).record() == record, "the replica does not hold what the share held at its last look"
 
 
@@ -56,43 +57,43 @@ def test_a_replica_follows(stage: Stage) -> None:
 @requires(*REPLICAS)
 def test_a_replica_is_read_only(stage: Stage) -> None:
     """Nobody writes to a replica that is not active; nor to one that was, once another is promoted."""
-    share, _ = stage.replicated("first")
+    share, _ = replicated(stage, "first")
     for _ in range(2):
         record = stage.tree(share).record()
-        other = stage.other(share)
-        if other.export_locations:
+        following = other(stage, share)
+        if following.export_locations:
             with pytest.raises(Exception):  # noqa: B017, PT011 - whatever says "read-only" there
-                stage.harness.tree(other.replica, other.export_locations).write("since", b"to a replica")
-        stage.look(other)
-        stage.promote(stage.other(share))
+                stage.harness.tree(following.replica, following.export_locations).write("since", b"to a replica")
+        look(stage, following)
+        promote(stage, other(stage, share))
         assert stage.tree(share).record() == record
-        stage.look(stage.other(share))
+        look(stage, other(stage, share))
 
 
 @behaviour(23)
 @requires(*REPLICAS)
 def test_a_promoted_replica_can_be_written_to(stage: Stage) -> None:
     """It is the share from then on: written to, grown where that is claimed, and followed by the old one."""
-    share, replica = stage.replicated("first")
-    stage.promote(replica)
+    share, replica = replicated(stage, "first")
+    promote(stage, replica)
     assert stage.now(share).status is Status.AVAILABLE
     record = stage.planted(share, "on the new one")
     if stage.claims("extend"):
         stage.manager.extend_share(CONTEXT, share.id, 2)
     assert stage.tree(share).record() == record
-    stage.look(stage.other(share))
+    look(stage, other(stage, share))
 
 
 @behaviour(23)
 @requires(*REPLICAS)
 def test_the_old_active_one_follows(stage: Stage) -> None:
     """What was written to it and not to the new one is gone from it, what was written to the new one is there."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     stage.planted(share, "lost by force")
-    stage.promote(replica, force=True)
+    promote(stage, replica, force=True)
     record = stage.planted(share, "on the new one")
-    stage.look(stage.other(share))
-    stage.promote(stage.other(share))
+    look(stage, other(stage, share))
+    promote(stage, other(stage, share))
     assert stage.tree(share).record() == record
 
 
@@ -100,14 +101,14 @@ def test_the_old_active_one_follows(stage: Stage) -> None:
 @requires("snapshots", *REPLICAS)
 def test_snapshots_reach_a_replica(stage: Stage) -> None:
     """All of them, also those that are older than the replica; each with its content; and a revert to each works."""
-    share = stage.replicated("before all")[0]
-    stage.manager.delete_replica(CONTEXT, stage.other(share).id)
+    share = replicated(stage, "before all")[0]
+    stage.manager.delete_replica(CONTEXT, other(stage, share).id)
     taken = [stage.taken(share, word) for word in ("one", "two")]
-    replica = stage.look(stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
+    replica = look(stage, stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
     taken.append(stage.taken(share, "three"))
     stage.planted(share, "since")
-    stage.look(replica)
-    stage.promote(replica)
+    look(stage, replica)
+    promote(stage, replica)
     for snapshot, held in taken:
         assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE
         assert not stage.keeps_in_sight or stage.kept(snapshot) == held
@@ -122,19 +123,19 @@ def test_snapshots_reach_a_replica(stage: Stage) -> None:
 @requires(*REVERTED)
 def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
     """The active one has the snapshot's content at once; the other is out of sync, and then in sync with it."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     snapshot, before = stage.taken(share, "kept")
     stage.planted(share, "discarded")
-    stage.look(replica)
+    look(stage, replica)
     stage.revert(snapshot)
     assert stage.tree(share).record() == before, "the active one does not hold the snapshot's content"
-    assert stage.other(share).replica_state is ReplicaState.OUT_OF_SYNC
+    assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC
     with pytest.raises(Conflict):
-        stage.promote(replica)
-    stage.look(replica)
-    stage.promote(replica, force=True)
+        promote(stage, replica)
+    look(stage, replica)
+    promote(stage, replica, force=True)
     assert stage.tree(share).record() == before, "the replica was called in sync, and is not"
-    stage.look(stage.other(share))
+    look(stage, other(stage, share))
     stage.revert(snapshot)
     assert stage.tree(share).record() == before
 
@@ -143,14 +144,14 @@ def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
 @requires(*REVERTED)
 def test_nothing_discarded_comes_back(stage: Stage) -> None:
     """Promoted by force after a revert that it has not followed, a replica is turned back before anybody reads it."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     snapshot, before = stage.taken(share, "kept")
     stage.planted(share, "discarded")
-    stage.look(replica)
+    look(stage, replica)
     stage.revert(snapshot)
-    stage.promote(replica, force=True)
+    promote(stage, replica, force=True)
     assert stage.tree(share).record() == before, "what the revert discarded is back"
-    stage.look(stage.other(share))
+    look(stage, other(stage, share))
 
 
 class _Away(Site):
@@ -171,18 +172,18 @@ class _Away(Site):
 @requires(*REVERTED)
 def test_a_replica_that_is_away_holds_nothing_up(stage: Stage) -> None:
     """Two reverts and a deleted snapshot later it is back, and one look brings it in sync."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     (older, before), (newer, _) = stage.taken(share, "older"), stage.taken(share, "newer")
     stage.planted(share, "discarded")
-    stage.look(replica)
+    look(stage, replica)
     away = ShareManager(_Away(stage.manager.site, stage.peer))
     away.revert_to_snapshot(CONTEXT, newer.id)
     assert [one.replica_state for one in away.look_at_replicas()] == [ReplicaState.OUT_OF_SYNC]
     away.delete_snapshot(CONTEXT, newer.id)
     away.revert_to_snapshot(CONTEXT, older.id)
     assert stage.tree(share).record() == before
-    stage.look(replica)
-    stage.promote(replica)
+    look(stage, replica)
+    promote(stage, replica)
     assert stage.tree(share).record() == before
 
 
@@ -190,7 +191,7 @@ def test_a_replica_that_is_away_holds_nothing_up(stage: Stage) -> None:
 @requires(*REVERTED)
 def test_a_transfer_holds_no_revert_up(stage: Stage) -> None:
     """At each step of a look the share is reverted: it is not refused, and the look is not believed."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     snapshot, before = stage.taken(share, "kept")
 
     def reverted_at(last: int) -> bool:
@@ -214,8 +215,10 @@ def test_a_transfer_holds_no_revert_up(stage: Stage) -> None:
     number = 0
     while reverted_at(number := number + 1):
         assert stage.tree(share).record() == before
-        assert stage.other(share).replica_state is ReplicaState.OUT_OF_SYNC, "a look from before the revert is believed"
-        stage.look(replica)
+        assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC, (
+            "a look from before the revert is believed"
+        )
+        look(stage, replica)
     assert number > 2, "a look opens no step, so that nobody could revert meanwhile"
 
 
@@ -223,15 +226,15 @@ def test_a_transfer_holds_no_revert_up(stage: Stage) -> None:
 @requires(*REPLICAS)
 def test_a_deleted_replica_leaves_the_share_alone(stage: Stage) -> None:
     """Its data and snapshots are gone, the share's are not, and another can be made in its place."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     taken = [stage.taken(share, "kept")] if stage.claims("snapshots") else []
     record = stage.planted(share, "since")
-    stage.look(replica)
+    look(stage, replica)
     stage.manager.delete_replica(CONTEXT, replica.id)
     assert stage.tree(share).record() == record
     assert all(stage.kept(snapshot) == held for snapshot, held in taken if stage.keeps_in_sight)
-    again = stage.look(stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
-    stage.promote(again)
+    again = look(stage, stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
+    promote(stage, again)
     assert stage.tree(share).record() == record
 
 
@@ -273,7 +276,7 @@ def _each_point(
 @requires(*REPLICAS)
 def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
     """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     words = iter(range(10**6))
 
     def prepared() -> str:
@@ -287,32 +290,32 @@ def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
 
     for _ in _each_point(stage, conformance, "look", _look, prepared):
         record = stage.tree(share).record()
-        stage.look(replica)
-        stage.promote(replica, force=True)
+        look(stage, replica)
+        promote(stage, replica, force=True)
         assert stage.tree(share).record() == record
-        stage.look(stage.other(share))
-        stage.promote(stage.other(share))
-        stage.look(stage.other(share))
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        look(stage, other(stage, share))
 
 
 @behaviour(18, 23)
 @requires(*REPLICAS)
 def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
     """At each of its steps; there is one active replica then, with all that was written, and the other follows."""
-    share, _ = stage.replicated("first")
+    share, _ = replicated(stage, "first")
     written: list[object] = []
 
     def prepared() -> str:
-        other = stage.look(stage.other(share))
+        following = look(stage, other(stage, share))
         written.append(stage.planted(share, f"number {len(written)}"))
-        return other.id
+        return following.id
 
     for _ in _each_point(stage, conformance, "promote", _promote, prepared):
         record = stage.tree(share).record()
         assert record == written[-1], "something was lost without force"
         stage.assert_at_rest()
-        stage.look(stage.other(share))
-        stage.promote(stage.other(share))
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
         assert stage.tree(share).record() == record
 
 
@@ -320,12 +323,12 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
 @requires(*REVERTED)
 def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Run) -> None:
     """Whatever became of the revert, a look brings the other in sync with it, and nothing half-way is promoted."""
-    share, replica = stage.replicated("first")
+    share, replica = replicated(stage, "first")
     snapshot, before = stage.taken(share, "kept")
 
     def prepared() -> str:
         since.append(stage.planted(share, f"since {len(since)}"))
-        stage.look(replica)
+        look(stage, replica)
         return snapshot.id
 
     since: list[object] = []
@@ -333,12 +336,12 @@ def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Ru
         stage.assert_at_rest()
         record = stage.tree(share).record()
         assert record in (before, since[-1])
-        stage.look(replica)
-        stage.promote(replica, force=True)
+        look(stage, replica)
+        promote(stage, replica, force=True)
         assert stage.tree(share).record() == record
-        stage.look(stage.other(share))
-        stage.promote(stage.other(share))
-        replica = _same(stage.look(stage.other(share)), replica)
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        replica = _same(look(stage, other(stage, share)), replica)
 
 
 def _same(found: ShareReplica, expected: ShareReplica) -> ShareReplica:

@@ -1,0 +1,83 @@
+"""What a sweep works on: a share with two snapshots; and what an operation has to say of itself to be swept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.conformance.trees import Record
+from revertkit.manager import ShareManager
+from revertkit.models import Share, Snapshot
+
+FRESH = "fresh"
+"""What an operation makes, or what it is made for."""
+
+
+class World:
+    """A share with two snapshots and other content since."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.share = stage.share(name="subject")
+        self.taken: dict[str, tuple[Snapshot, Record]] = {}
+        if stage.claims("snapshots"):
+            self.taken = {word: stage.taken(self.share, word) for word in ("older", "newer")}
+        self.now = stage.planted(self.share, "now")
+        self.access = stage.access(self.share)
+        self.capacity = stage.tree(self.share).capacity()
+
+    @property
+    def manager(self) -> ShareManager:
+        """The manager, as the last start opened it."""
+        return self.stage.manager
+
+    @property
+    def newer(self) -> Snapshot:
+        """The most recent snapshot."""
+        return self.taken["newer"][0]
+
+    def plant_now(self) -> None:
+        """Let the share's content be another one again than any snapshot's."""
+        self.now = self.stage.planted(self.share, "now")
+
+    def fresh_share(self) -> Share | None:
+        """Find the share that an operation made."""
+        return next((share for share in self.manager.shares(CONTEXT) if share.name == FRESH), None)
+
+    def fresh_snapshot(self) -> Snapshot | None:
+        """Find the snapshot that an operation made."""
+        return next((one for one in self.manager.snapshots(CONTEXT, self.share.id) if one.name == FRESH), None)
+
+
+class Verb(ABC):
+    """One operation."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[bool] = True
+    """Whether it has to change something on any backend, so that there is a step to interrupt."""
+    keeps_access: ClassVar[bool] = True
+    """Whether the share is exported afterwards as it was before."""
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Make what it needs; answer the arguments of :meth:`call`."""
+        return (world.share.id,)
+
+    @staticmethod
+    @abstractmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Begin the operation, in whatever process."""
+
+    def contents(self, world: World) -> list[Record]:
+        """Answer what the share may hold after an interruption and a recovery."""
+        return [world.now]
+
+    def recovered(self, world: World) -> None:  # noqa: B027 - most have nothing of their own to look at
+        """Do what is left to a user after `recover`, and look at what the interruption left of its own."""
+
+    def tried_again(self, world: World, *names: str) -> None:
+        """Do the same again, as the user who saw it fail, and see that it is done."""
+        self.call(world.manager, *names)
+
+    def taken_back(self, world: World) -> None:  # noqa: B027 - or nothing to take back
+        """Let the world be as it was before."""

@@ -1,0 +1,168 @@
+"""Broken in what they leave when something goes wrong."""
+
+from __future__ import annotations
+
+from broken.base import Broken
+from revertkit.drivers.memory.storage import Kept
+from revertkit.errors import BackendError
+from revertkit.models import (
+    ExportLocation,
+    Replica,
+    Reverted,
+    RevertState,
+    SnapshotInstance,
+    Stored,
+    new_id,
+)
+from revertkit.system.run import step
+
+
+class ComesOnlineBeforeTheRecord(Broken):
+    """Clients write, and recovery, which cannot know, reverts once more."""
+
+    seen_by = "test_finished_revert_that_nobody_recorded"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        answer = super().revert_to_snapshot(snapshot)
+        self.held(snapshot.replica).online = True
+        return answer
+
+    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
+        held = self.held(snapshot.replica)
+        online, held.online = held.online, False
+        answer = super().revert_state(snapshot)
+        held.online = online
+        return answer
+
+
+class SweepsItsMarkTooEarly(Broken):
+    """Nothing tells any more where the content came from, and nothing is on record yet."""
+
+    seen_by = "test_finished_revert_that_nobody_recorded"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        answer = super().revert_to_snapshot(snapshot)
+        self.held(snapshot.replica).merged_from = ""
+        return answer
+
+
+class EmptiesTheShareFirst(Broken):
+    """Old content gone, new content not there yet, and nothing that says so."""
+
+    seen_by = "test_faults[revert]"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is RevertState.UNCHANGED:
+            self.check_revert(snapshot)
+            with step("empty the share"):
+                self.held(snapshot.replica).files = {}
+        return super().revert_to_snapshot(snapshot)
+
+
+class CannotBeCalledAgain(Broken):
+    """Half way, it only complains."""
+
+    seen_by = "test_faults[revert]"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is RevertState.HALFWAY:
+            raise BackendError("it is being reverted already")
+        return super().revert_to_snapshot(snapshot)
+
+
+class OpensNoStep(Broken):
+    """Nothing can be interrupted, so that nothing is swept."""
+
+    seen_by = "test_faults[create_snapshot]"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        held = self._share(snapshot.replica)
+        if held.ours(snapshot.snapshot_id) is None:
+            kept = Kept(snapshot.size, dict(held.files), snapshot.snapshot_id, snapshot.created_at)
+            held.snapshots[snapshot.snapshot_id] = kept
+        kept = held.snapshots[snapshot.snapshot_id]
+        kept.online = True
+        return Stored(backend_id=kept.identity, size=kept.size)
+
+
+class SwallowsAnError(Broken):
+    """What cannot be taken is taken to be there."""
+
+    seen_by = "test_faults[create_snapshot]"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        try:
+            return super().create_snapshot(snapshot)
+        except BackendError:
+            held = self._share(snapshot.replica)
+            kept = Kept(snapshot.size, {}, snapshot.snapshot_id, snapshot.created_at)
+            held.snapshots.setdefault(snapshot.snapshot_id, kept)
+            return Stored(backend_id=held.snapshots[snapshot.snapshot_id].identity, size=snapshot.size)
+
+
+class SwallowsAnErrorOfTheSize(Broken):
+    """The size does not come back when something goes wrong there, and nobody hears of it."""
+
+    seen_by = "test_faults[revert_to_smaller]"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        try:
+            return super().revert_to_snapshot(snapshot)
+        except BackendError:
+            held, target = self.held(snapshot.replica), self.target(snapshot)
+            if not held.halfway:
+                raise
+            target.identity, held.halfway = new_id(), False
+            return Reverted(
+                share=Stored(backend_id=held.identity, size=snapshot.size),
+                snapshot=Stored(backend_id=target.identity, size=snapshot.size),
+            )
+
+
+class RevertsOverWhatWasWrittenSince(Broken):
+    """Whoever calls late has it done once more."""
+
+    seen_by = "test_what_was_written_since_is_never_reverted_away"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is not RevertState.UNKNOWN:
+            return super().revert_to_snapshot(snapshot)
+        target, held = self.target(snapshot), self.held(snapshot.replica)
+        held.files = dict(target.files)
+        return Reverted(
+            share=Stored(backend_id=held.identity, size=held.size),
+            snapshot=Stored(backend_id=target.identity, size=held.size),
+        )
+
+
+class LeavesWhatItDiscarded(Broken):
+    """Nobody sweeps."""
+
+    seen_by = "test_everything_is_as_it_was"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        held = self.held(share)
+        aside, held.aside = held.aside, None
+        answer = super().ensure_share(share)
+        held.aside = aside
+        return answer
+
+
+class IsNotIdempotent(Broken):
+    """Takes the snapshot anew each time that it is asked."""
+
+    seen_by = "test_calling_again_answers_the_same"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        self._share(snapshot.replica).snapshots.pop(snapshot.snapshot_id, None)
+        return super().create_snapshot(snapshot)
+
+
+class DeletesOnlyWhatIsThere(Broken):
+    """Complains of what is gone already."""
+
+    seen_by = "test_deleting_what_is_not_there"
+
+    def delete_share(self, share: Replica) -> None:
+        self._share(share)
+        super().delete_share(share)

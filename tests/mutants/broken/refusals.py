@@ -1,0 +1,87 @@
+"""Broken in what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from broken.base import Broken
+from revertkit.drivers.directory import DirectoryDriver, blockers
+from revertkit.drivers.directory.home import Home
+from revertkit.errors import Blocked
+from revertkit.models import (
+    ExportLocation,
+    Replica,
+    Reverted,
+    RevertPreview,
+    SnapshotInstance,
+)
+
+
+class LeavesTheShareOfflineOnFailure(Broken):
+    """Takes it offline, and only then looks."""
+
+    seen_by = "test_snapshot_of_another_identity"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        self.held(snapshot.replica).online = False
+        return super().revert_to_snapshot(snapshot)
+
+
+class IgnoresTheSnapshotsIdentity(Broken):
+    """By its name it is the right one."""
+
+    seen_by = "test_snapshot_of_another_identity"
+
+    def _snapshot_blockers(self, snapshot: SnapshotInstance) -> list[Any]:
+        return super()._snapshot_blockers(
+            snapshot.model_copy(update={"backend_id": self.target(snapshot).identity}),
+        )
+
+
+class IgnoresTheSharesIdentity(Broken):
+    """Brings online whatever stands there."""
+
+    seen_by = "test_share_of_another_identity"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        return super().ensure_share(share.model_copy(update={"backend_id": None}))
+
+
+class NamesOneBlockerAtATime(Broken):
+    """Whoever mends it meets the next."""
+
+    seen_by = "test_every_blocker_is_named"
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        try:
+            return super().check_revert(snapshot)
+        except Blocked as refusal:
+            raise Blocked(refusal.blockers[0]) from None
+
+
+class LooksOnlyInTheDryRun(Broken):
+    """The real call relies on somebody having looked."""
+
+    seen_by = "test_snapshot_of_another_identity"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        return super().revert_to_snapshot(
+            snapshot.model_copy(update={"backend_id": self.target(snapshot).identity}),
+        )
+
+
+class UnmountsLazily(DirectoryDriver):
+    """Takes the share away from whoever has it open."""
+
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_open_share"
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        home = self._home(snapshot.replica)
+        found = [*blockers.of_identity(home, snapshot.replica.backend_id), *blockers.of_snapshot(home, snapshot)]
+        if found:
+            raise Blocked(*found)
+        return RevertPreview()
+
+    def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
+        home.go_offline()
