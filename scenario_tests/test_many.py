@@ -23,6 +23,8 @@ def test_many_shares_are_reverted_at_once(ground: Ground) -> None:
     """Each to its own most recent snapshot; none is disturbed by another's. REVERTKIT_MANY="30x10" sets the numbers."""
     named = os.environ.get("REVERTKIT_MANY")
     shares, each = map(int, named.split("x")) if named else MANY.get(ground.backend, FEW)
+    for resource in ("snapshots", "snapshot_gigabytes"):
+        ground.manager.set_quota(ground.context.project_id, resource, -1)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(lambda number: _made(ground, number, each), range(shares)))
         list(pool.map(lambda pair: ground.manager.revert_to_snapshot(ground.context, pair[1].id), made))

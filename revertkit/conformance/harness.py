@@ -49,8 +49,8 @@ class Harness(ABC):
     reads_snapshots: ClassVar[bool] = False
     """Whether :meth:`snapshot_tree` can read a snapshot that is mounted nowhere, and has no locations."""
     known_failures: ClassVar[Mapping[str, str]] = {}
-    """Cases that are known to fail, by name (``test_size_comes_back``, ``test_faults[revert-kill before]``), each with
-    the reason. One that passes is a failure."""
+    """Cases that are known to fail, by name (``test_three_deep``, ``test_faults[revert]``), each with the reason. One
+    that passes is a failure."""
 
     def __init__(self, backend: str, configured: Mapping[str, Any] | None = None) -> None:
         """Keep what the backend is called, and the options of the settings file, if the run was given one."""
@@ -78,6 +78,13 @@ class Harness(ABC):
         raise NotImplementedError
 
     # --- hooks
+
+    def peer(self) -> tuple[str, Mapping[str, Any]]:
+        """Name another backend of this driver, and its options: where replicas are made of shares of this one.
+
+        Called once :attr:`options` are known. What is made there is removed as everything else is.
+        """
+        raise NotImplementedError
 
     def exported(self, share: Replica) -> object:
         """Tell to whom the backend exports the share now, in any form that can be compared; nothing, if to nobody."""
@@ -115,6 +122,7 @@ class Harness(ABC):
 
 
 HOOKS = (
+    "peer",
     "exported",
     "hold",
     "foreign_snapshot",
@@ -133,7 +141,13 @@ class LocalHarness(Harness):
 
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
-        """Use what the settings file says."""
+        """Use what the settings file says.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if not self.configured:
+            raise LookupError(f"driver {self.driver} needs storage to be tested on: name a backend by --config FILE")
         yield self.configured
 
     def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:

@@ -154,7 +154,7 @@ class Line:
     def ask(self, what: str) -> Any:
         """Order something and wait for its answer."""
         self.say(do=what, time=time.time())
-        for answer in self.until(time.monotonic() + SECONDS * 2):
+        for answer in self.until(time.monotonic() + SECONDS * 4):
             if answer["said"] == what:
                 return answer["answer"]
             raise Lost(str(answer))

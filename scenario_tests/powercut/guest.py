@@ -45,8 +45,8 @@ PORT = 7000
 
 
 def sh(*argv: str) -> str:
-    """Run a command of the test's own."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    """Run a command of the test's own; it may take long on an emulated machine that others use too."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{argv}: {done.stderr}"
     return done.stdout
 

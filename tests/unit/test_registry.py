@@ -167,3 +167,11 @@ def test_an_opened_backend_has_its_options_and_the_mixins() -> None:
 def test_our_own_drivers_are_registered() -> None:
     """The directory and the memory driver come with the package, by the same door as a stranger's."""
     assert {"directory", "memory"} <= {listed.name for listed in registry.listing() if listed.usable}
+
+
+def test_a_driver_that_is_not_registered_is_named_by_its_class() -> None:
+    """As ``package.module:Class``; what is wrong with it is said as of a registered one."""
+    assert registry.find("revertkit.drivers.memory:MemoryDriver").cls is MemoryDriver
+    assert registry.open_backend("fast", "revertkit.drivers.memory:MemoryDriver", {}).backend == "fast"
+    assert "cannot be imported: ModuleNotFoundError" in registry.find("nowhere:Driver").refused
+    assert "does not inherit" in registry.find("revertkit.models:Share").refused

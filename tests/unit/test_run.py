@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from revertkit.system import processes
 from revertkit.system.run import (
     OPERATION_VARIABLE,
     TOOL_PATH,
+    Completed,
     Moment,
     StepEvent,
     operation,
+    pretending,
     run,
     step,
     tool,
@@ -178,3 +181,22 @@ def test_a_command_is_a_step_unless_it_only_reads() -> None:
         run(["true", "/dev/null", "now"])
         run(["true"], changes=False)
     assert seen == ["before true now", "after true now"]
+
+
+def test_a_command_that_only_pretends(tmp_path: Path) -> None:
+    """Only what would change something is answered for, where the pretender answers; its step is one all the same."""
+    told: list[list[str]] = []
+    events: list[StepEvent] = []
+
+    def lie(argv: Sequence[str]) -> Completed | None:
+        told.append(list(argv))
+        return Completed(0, "done", "") if argv[0] == "touch" else None
+
+    with pretending(lie), watching(events.append):
+        assert run(["touch", tmp_path / "file"]).stdout == "done"
+        run(["mkdir", tmp_path / "directory"])
+        run(["touch", tmp_path / "other"], changes=False)
+    run(["touch", tmp_path / "afterwards"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["afterwards", "directory", "other"]
+    assert [argv[0] for argv in told] == ["touch", "mkdir"]
+    assert [event.name for event in events if event.moment is Moment.BEFORE] == ["touch", "mkdir"]

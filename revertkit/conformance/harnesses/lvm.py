@@ -30,10 +30,11 @@ class LvmHarness(LocalHarness):
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
         """Use the volume group, and keep in mind what is in it already."""
-        self.options = self.configured
-        self._before = set(self._volumes().values())
-        self.inapplicable = THIN if self._thin else {}
-        yield self.configured
+        with super().storage(home) as options:
+            self.options = dict(options)
+            self._before = set(self._volumes().values())
+            self.inapplicable = THIN if self._thin else {}
+            yield options
 
     @property
     def _group(self) -> str:

@@ -25,9 +25,10 @@ class ZfsHarness(LocalHarness):
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
         """Use the pool, and keep in mind what is in it already."""
-        self.options = self.configured
-        self._before = set(self._guids().values())
-        yield self.configured
+        with super().storage(home) as options:
+            self.options = dict(options)
+            self._before = set(self._guids().values())
+            yield options
 
     @property
     def _pool(self) -> str:

@@ -145,9 +145,10 @@ def snapshot(kind: Kind[Any], wanted: SnapshotInstance, existing: str) -> Stored
     volume = _named(volumes, name, ours, rows.tag("snapshot", wanted.snapshot_id))
     if volume.tag("snapshot") != wanted.snapshot_id:
         seen = kind.family(volumes, wanted.replica.id)
-        _refuse(_no_snapshot(kind, seen, volume, wanted))
+        readable = _of_another(kind, seen, volume, wanted) if volume.active else []
+        _refuse([*readable, *_no_snapshot(kind, seen, volume, wanted)])
         with _looked_into(volume):
-            _refuse(_of_another(kind, seen, volume, wanted))
+            _refuse(_of_another(kind, seen, volume, wanted) if not volume.active else [])
             size = _size(volume)
         lvm2.mark(volume, family.tags(wanted, size), protect=not volume.read_only)
         return _renamed(volume, ours, size)
