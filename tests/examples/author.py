@@ -50,6 +50,8 @@ class Author:
     def tests(self, *words: str | Path, cwd: Path | None = None) -> Report:
         """Run pytest with a conformance report, see it pass, and answer that."""
         report = self.directory / "report.json"
-        done = self.types(self.python, "-m", "pytest", "-p", "no:cacheprovider", *words, "--report", report, cwd=cwd)
+        # with an equals sign: of a report that is there already, pytest would take the directory for that of the tests
+        options = ("-p", "no:cacheprovider", f"--report={report}")
+        done = self.types(self.python, "-m", "pytest", *options, *words, cwd=cwd)
         assert done.returncode == 0, done.stdout + done.stderr
         return read(report)
