@@ -9,7 +9,7 @@ TWO_AT_ONCE := -n 2
 TIMES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types format bench bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,7 @@ test: test-host  ## run the tests of this host, then the core of the scenarios i
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
+	tests/packages
 	$(BIN)/python -m pytest tests
 
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
@@ -53,8 +54,11 @@ lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## mypy --strict on the package
+types: $(VENV)/.dev  ## mypy --strict on the package and the example
 	$(BIN)/mypy
+
+docs/openapi.json: $(VENV)/.dev $(wildcard revertkit/api/*.py revertkit/api/*/*.py)  ## write the API's OpenAPI document
+	$(BIN)/python -m revertkit.api.document >$@
 
 format: $(VENV)/.dev  ## let ruff format everything
 	$(BIN)/ruff format .
@@ -62,6 +66,9 @@ format: $(VENV)/.dev  ## let ruff format everything
 
 bench: $(VENV)/.dev  ## measure the core; figures are in benchmarks/README.md
 	$(BIN)/python benchmarks/core.py
+
+bench-api: $(VENV)/.dev  ## measure the REST API beside a real Manila, which is installed at the first time
+	$(BIN)/python benchmarks/api.py
 
 bench-vm: vm-up  ## measure reverts in the VM, beside typed commands; TIMES=1 is a quick look
 	tar -c benchmarks | vm/ssh 'tar -x -C /opt'

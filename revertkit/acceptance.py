@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
 
+from revertkit import telemetry
 from revertkit.administration import Administration
 from revertkit.capabilities import pool_report
 from revertkit.driver import ShareDriver
 from revertkit.errors import InvalidInput, NotSupported, RevertkitError
+from revertkit.locks import BACKEND, REPLICA, Busy, Held
 from revertkit.models import Context, Operation, PoolId, Share, ShareType, Snapshot
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.site import Site
+from revertkit.store import operations, shares, snapshots
 from revertkit.store import share_types as stored_types
-from revertkit.store import shares, snapshots
+
+LETTING_GO_SECONDS = 1.0
+"""How long a lock may outlive the end of its operation on record; it is milliseconds."""
 
 
 class Acceptance(Administration):
@@ -32,6 +38,11 @@ class Acceptance(Administration):
         super().__init__(site)
         self._dispatch, self._progress, self._default_type = dispatch, progress, default_share_type
 
+    @property
+    def default_share_type(self) -> str | None:
+        """The type, by id or name, of a share that is made without one."""
+        return self._default_type
+
     def share(self, context: Context, share: str) -> Share:
         """Find a share by id or name.
 
@@ -39,7 +50,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return shares.find(tx, share, context.project_id)
+            return shares.find(tx, share, scope_of(context))
 
     def snapshot(self, context: Context, snapshot: str) -> Snapshot:
         """Find a snapshot by id or name.
@@ -48,7 +59,7 @@ class Acceptance(Administration):
             NotFound: there is none in the project. Ambiguous: several carry the name.
         """
         with self.site.store.read() as tx:
-            return snapshots.find(tx, snapshot, context.project_id)
+            return snapshots.find(tx, snapshot, scope_of(context))
 
     def pools(self, *backends: str) -> tuple[list[tuple[PoolId, dict[str, Any]]], dict[str, str]]:
         """Report every pool of these backends (of all), in the words of Manila's scheduler.
@@ -77,7 +88,7 @@ class Acceptance(Administration):
             Busy, and what `ask` and `accept` do: nothing has changed, and no lock is held.
             OperationFailed, StoreError: as the operation's story says, where it runs here.
         """
-        held = self.site.locks.hold(*share_ids)
+        held = self._hold(*share_ids)
         try:
             if ask:
                 ask()
@@ -88,6 +99,30 @@ class Acceptance(Administration):
             held.release()
             raise
         return operation
+
+    def _hold(self, *share_ids: str) -> Held:
+        """Take the locks; one whose operation has ended on record is about to be let go, and is waited for."""
+        began = time.monotonic()
+        while True:
+            try:
+                held = self.site.locks.hold(*share_ids)
+            except Busy:
+                if time.monotonic() > began + LETTING_GO_SECONDS or any(map(self._under_way, share_ids)):
+                    telemetry.tell(telemetry.LockRefused())
+                    raise
+                time.sleep(0.005)
+            else:
+                telemetry.tell(telemetry.LockTaken(time.monotonic() - began))
+                return held
+
+    def _under_way(self, lock_id: str) -> bool:
+        """Say whether what holds this lock is on record; of a whole backend nothing is, and it is not waited for."""
+        if lock_id.startswith(BACKEND):
+            return True
+        with self.site.store.read() as tx:
+            if lock_id.startswith(REPLICA):
+                return bool(operations.unfinished(tx, replica_id=lock_id.removeprefix(REPLICA)))
+            return bool(operations.unfinished(tx, share_id=lock_id))
 
     def _driver(self, pool: PoolId) -> ShareDriver:
         """Answer the driver of a pool of this host.
@@ -113,10 +148,23 @@ class Acceptance(Administration):
         raise InvalidInput("a share needs a share type: name one, or set default_share_type (see `revertkit type`)")
 
     def _pools_of(self, backend: str) -> list[tuple[PoolId, dict[str, Any]]]:
-        driver, name = self.site.driver(backend), self.site.backends[backend].driver
+        driver, told = self.site.driver(backend), self.site.backends[backend]
+        with self.site.store.read() as tx:
+            allocated = shares.allocated(tx, self.site.host, backend)
         return [
-            (PoolId(self.site.host, backend, pool.name), pool_report(driver, pool, name)) for pool in driver.pools()
+            (
+                PoolId(self.site.host, backend, pool.name),
+                pool_report(
+                    driver, pool, told.driver, told, allocated=allocated.get(pool.name, 0), now=self.site.now()
+                ),
+            )
+            for pool in driver.pools()
         ]
+
+
+def scope_of(context: Context) -> str | None:
+    """Say which project's things somebody may see: their own, or, of an administrator, any (None)."""
+    return None if context.is_admin else context.project_id
 
 
 def backend_of(named: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from revertkit.acceptance import Acceptance
+from revertkit.administration import checked_notes
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsAccessRules, SupportsMountableSnapshots
 from revertkit.models import AccessLevel, AccessRule, Context, Snapshot
@@ -24,7 +26,13 @@ class Access(Acceptance):
             return OF_SHARES.listed(tx, found.id)
 
     def allow_access(
-        self, context: Context, share: str, access_to: str, level: AccessLevel = AccessLevel.RW
+        self,
+        context: Context,
+        share: str,
+        access_to: str,
+        level: AccessLevel = AccessLevel.RW,
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> AccessRule:
         """Let an IP address or network mount the share.
 
@@ -34,7 +42,13 @@ class Access(Acceptance):
         found = self.share(context, share)
         verbs(self._driver(found.pool), SupportsAccessRules)
         accept = partial(
-            access_story.accept_allow, site=self.site, context=context, share=found, access_to=access_to, level=level
+            access_story.accept_allow,
+            site=self.site,
+            context=context,
+            share=found,
+            access_to=access_to,
+            level=level,
+            metadata=checked_notes(metadata or {}),
         )
         operation = self._start(accept, found.id)
         with self.site.store.read() as tx:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
-from revertkit import scheduler
 from revertkit.acceptance import Acceptance, backend_of
-from revertkit.administration import optional_name
+from revertkit.administration import checked_notes, optional_name
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsManage, SupportsManageSnapshots
-from revertkit.errors import BackendError, InvalidInput, NotFound, NotSupported
+from revertkit.errors import BackendError, InvalidInput, NotFound, NotSupported, OperationFailed
 from revertkit.locks import of_backend
 from revertkit.models import (
     Context,
@@ -28,7 +28,10 @@ from revertkit.operations import manage, manage_snapshot, rebuild
 from revertkit.operations.accepted import here
 from revertkit.operations.rebuild import Adopted
 from revertkit.operations.share import NewShare
+from revertkit.scheduler import Request, filters
 from revertkit.store import operations, shares
+
+T = TypeVar("T")
 
 
 class Adoption(Acceptance):
@@ -60,11 +63,11 @@ class Adoption(Acceptance):
             pool=self._one_pool(pool, wanted),
             name=optional_name(name),
             description=description,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         share_id = new_id()
-        self._adopt(context, share_id, new, _checked(existing))
-        return self.share(context, share_id)
+        operation = self._adopt(context, share_id, new, _checked(existing))
+        return self._unless_gone(operation, lambda: self.share(context, share_id))
 
     def unmanage_share(self, context: Context, share: str) -> str:
         """Let go of a share that has no snapshots on record; say where it is left. Its data stays.
@@ -98,7 +101,7 @@ class Adoption(Acceptance):
             existing=_checked(existing),
         )
         operation = self._start(accept, found.id)
-        return self.snapshot(context, operation.snapshot_id or "")
+        return self._unless_gone(operation, lambda: self.snapshot(context, operation.snapshot_id or ""))
 
     def unmanage_snapshot(self, context: Context, snapshot: str) -> str:
         """Let go of a snapshot; say where it is left; as :meth:`unmanage_share`.
@@ -206,9 +209,20 @@ class Adoption(Acceptance):
             several = ", ".join(str(pool) for pool, _ in meant)
             raise InvalidInput(f"backend {backend!r} has {len(meant)} pools; name the one that is meant: {several}")
         [(pool, report)] = meant
-        if why := scheduler.why_not(report, wanted.extra_specs, 0):
+        if why := filters.capabilities(pool, report, Request(0, wanted.extra_specs)):
             raise NotSupported(f"pool {pool} cannot hold a share of type {wanted.name}: {why}")
         return pool
+
+    def _unless_gone(self, operation: Operation, read: Callable[[], T]) -> T:
+        """Read what is being adopted; where it runs elsewhere, it may have failed by now, and left no row.
+
+        Raises:
+            OperationFailed: it has.
+        """
+        try:
+            return read()
+        except NotFound:
+            raise OperationFailed(self._said(operation)) from None
 
     def _ended(self, operation: Operation) -> Operation:
         with self.site.store.read() as tx:

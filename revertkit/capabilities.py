@@ -14,10 +14,15 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
 from revertkit import driver as contract
 from revertkit.driver import ShareDriver
-from revertkit.errors import NotSupported
+from revertkit.errors import BackendError, NotSupported
 from revertkit.models import GIB, Lack, Pool
+from revertkit.pool_report import PoolReport
+from revertkit.settings import DEFAULT_ZONE, BackendSettings
 
 
 class Capability(StrEnum):
@@ -150,27 +155,60 @@ def false_claims(driver: ShareDriver, pool: Pool) -> list[str]:
     return [f"{c} is claimed but {why}" for c, why in supported.items() if why and pool.extra.get(c) is True]
 
 
-def pool_report(driver: ShareDriver, pool: Pool, driver_name: str) -> dict[str, Any]:
-    """Report one pool in the words of Manila's scheduler (manila-wire.md, 7); capacities in GiB."""
+def pool_report(
+    driver: ShareDriver,
+    pool: Pool,
+    driver_name: str,
+    told: BackendSettings | None = None,
+    *,
+    allocated: int = 0,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Report one pool in the words of Manila's scheduler (pool_report.py): a dictionary that is JSON as it is.
+
+    `told` is what the administrator says of the backend, `allocated` how much its shares on record have, in GiB.
+
+    Raises:
+        BackendError: what the driver says of the pool is no report; names the key.
+    """
+    told = told or BackendSettings(driver=driver_name)
     supported = report(driver, pool)
     replicated = getattr(driver, "replication_type", None) if not supported[Capability.REPLICATION] else None
     revert = Capability.REPLICATED_REVERT if replicated else Capability.REVERT
-    return {
-        "driver_handles_share_servers": False,
-        "vendor_name": "revertkit",
-        "storage_protocol": "NFS",
-        "reserved_percentage": 0,
-        "reserved_snapshot_percentage": 0,
-        "reserved_share_extend_percentage": 0,
+    faults = [f"{lack.why} ({lack.mend})" for lack in pool.lacks if not lack.capability]
+    found = {
+        **told.reserved,
+        "provisioned_capacity_gb": allocated,
         **pool.extra,
         **{str(c): not why for c, why in supported.items()},
         str(Capability.REVERT): not supported[revert],
         "share_backend_name": driver.backend,
         "pool_name": pool.name,
         "driver_name": driver_name,
+        "driver_handles_share_servers": False,
+        "availability_zone": told.availability_zone or DEFAULT_ZONE,
         "replication_type": replicated,
-        "total_capacity_gb": round(pool.total_bytes / GIB, 2),
-        "free_capacity_gb": round(pool.free_bytes / GIB, 2),
-        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "replication_domain": told.replication_domain or (driver_name if replicated else None),
+        "total_capacity_gb": _gib(pool.total_bytes),
+        "free_capacity_gb": 0 if faults else _gib(pool.free_bytes),
+        "allocated_capacity_gb": allocated,
+        "reported_at": now or datetime.now(UTC),
+        "faults": faults,
         "driver_errors": false_claims(driver, pool),
     }
+    try:
+        return PoolReport.model_validate(found).model_dump(mode="json")
+    except (ValidationError, PydanticSerializationError) as wrong:
+        raise BackendError(f"driver {driver_name!r} reports of its pool {pool.name}: {_fault_in(wrong)}") from None
+
+
+def _gib(count: int) -> float:
+    """Turn bytes to GiB, down to two digits: more than there is must not be told."""
+    return max(count, 0) * 100 // GIB / 100
+
+
+def _fault_in(wrong: ValidationError | PydanticSerializationError) -> str:
+    if isinstance(wrong, PydanticSerializationError):
+        return str(wrong)
+    first = wrong.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}"

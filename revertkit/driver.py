@@ -121,7 +121,27 @@ class SupportsCreateFromSnapshot:
         raise NotImplementedError
 
 
-class SupportsRevert:
+class RevertQuestions:
+    """What can be asked of a driver that reverts, replicated or not; each answer of its own makes reverts safer."""
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        """Say whether a revert would be refused now, and how much it would throw away. Changes nothing.
+
+        Raises:
+            Blocked: with every blocker, not only the first.
+        """
+        return RevertPreview()
+
+    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
+        """Say how far a revert to `snapshot` has come, from what the backend holds. Changes nothing.
+
+        Asked after success, failure and crash alike. A driver that cannot tell answers ``UNKNOWN``, and its reverts
+        are recorded as unverified.
+        """
+        return RevertState.UNKNOWN
+
+
+class SupportsRevert(RevertQuestions):
     """Turning a share back in place: ``revert_to_snapshot_support``. Needs :class:`SupportsSnapshots`."""
 
     def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
@@ -141,31 +161,25 @@ class SupportsRevert:
         """
         raise NotImplementedError
 
-    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
-        """Say whether a revert would be refused now, and how much it would throw away. Changes nothing.
-
-        Raises:
-            Blocked: with every blocker, not only the first.
-        """
-        return RevertPreview()
-
-    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
-        """Say how far a revert to `snapshot` has come, from what the backend holds. Changes nothing.
-
-        Asked after success, failure and crash alike. A driver that cannot tell answers ``UNKNOWN``, and its reverts
-        are recorded as unverified.
-        """
-        return RevertState.UNKNOWN
-
 
 class SupportsReplication:
-    """Replicas: ``replication_type``. Verbs run on the host of their first argument; data is pulled."""
+    """Replicas: ``replication_type``. Verbs run on the host of their first argument; data is pulled.
+
+    A replica that is not ``active`` is read-only, always: ``ensure_share`` makes it so by ``share.state``
+    (``readable``: online, for reading; ``dr``: offline), also one that was active before it was away. Its identity on
+    the backend stays the same until it is promoted. ``create_replica`` and ``update_replica_state`` read the active
+    one while other verbs work on it: what its backend does for them must not hold those up.
+    """
 
     replication_type: ClassVar[str]
     """``readable`` or ``dr``."""
 
     def create_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Stored:
-        """Make `replica` of `active`, with an instance of each snapshot where the backend carries them over."""
+        """Make the place of `replica`, offline; its data, and `snapshots`, come by ``update_replica_state``.
+
+        Raises:
+            Blocked: there is no room, or it is where the active one is; nothing has changed.
+        """
         raise NotImplementedError
 
     def delete_replica(self, replica: Replica, snapshots: Sequence[SnapshotInstance]) -> None:
@@ -173,21 +187,41 @@ class SupportsReplication:
         raise NotImplementedError
 
     def promote_replica(self, replica: Replica, active: Replica) -> Stored:
-        """Make `replica` the active one."""
+        """Make `replica` the one that can be written to, and leave it offline; `active` may be out of reach.
+
+        What a revert discarded must not come back: of ``replica.reverted_to`` it is turned back to the first one that
+        it holds. Where it holds none, its data is older than all of them (see :meth:`update_replica_state`).
+
+        Raises:
+            Blocked: something stands in the way, and nothing has changed.
+        """
         raise NotImplementedError
 
     def update_replica_state(
         self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
     ) -> ReplicaReport:
-        """Look at a replica and bring it nearer to its active one. May be cut at any time."""
+        """Look at a replica and bring it nearer to its active one. May be cut at any time.
+
+        What it holds that the active one does not hold any more, it is turned back from. Then it gets those of
+        `snapshots` (all that the active one has, by age) that the backend carries over, and the active one's data of a
+        moment during this call: never data that is newer than a snapshot of ours which it does not hold. Our snapshots
+        beyond `snapshots` may stay or go. ``in_sync`` is answered only where the replica holds that moment, and the
+        active one still knows it.
+
+        Raises:
+            anything, where the active one cannot be reached or the transfer ended: the next look goes on.
+        """
         raise NotImplementedError
 
 
-class SupportsReplicatedRevert:
+class SupportsReplicatedRevert(RevertQuestions):
     """Turning a replicated share back. For a replicated type this is what revert support means."""
 
     def revert_to_replicated_snapshot(self, snapshot: SnapshotInstance, others: Sequence[SnapshotInstance]) -> Reverted:
-        """As ``revert_to_snapshot``, on the active replica; `others` follow by ``update_replica_state``."""
+        """As ``revert_to_snapshot``, on the active replica; `others` follow by ``update_replica_state``.
+
+        A transfer to one of them that is under way is ended, not waited for, and so is our own mark of its progress.
+        """
         raise NotImplementedError
 
 

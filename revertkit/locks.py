@@ -14,12 +14,17 @@ from typing import Any
 
 from revertkit.errors import Conflict, LockError
 
-BACKEND = "backend-"
+BACKEND, REPLICA = "backend-", "replica-"
 
 
 def of_backend(backend: str) -> str:
     """Name the lock of a whole backend: what is taken from it or let go has no share of its own yet, or no more."""
     return BACKEND + backend
+
+
+def of_replica(replica_id: str) -> str:
+    """Name the lock of a replica that is not active: who looks at it must not hold up its share."""
+    return REPLICA + replica_id
 
 
 class Busy(Conflict):
@@ -62,7 +67,7 @@ class Locks:
         self._tried(self._coordinator.start)
 
     def hold(self, *share_ids: str) -> Held:
-        """Take the locks of these shares (and of backends, see :func:`of_backend`) at once.
+        """Take the locks of these shares (and of backends and replicas, see :func:`of_backend`) at once.
 
         Raises:
             Busy: one of them is taken; none is held.
@@ -78,7 +83,8 @@ class Locks:
                 raise
             if not taken:
                 Held(held).release()
-                what = share_id.replace("-", " ", 1) if share_id.startswith(BACKEND) else f"share {share_id}"
+                named = share_id.startswith((BACKEND, REPLICA))
+                what = share_id.replace("-", " ", 1) if named else f"share {share_id}"
                 raise Busy(f"{what} is being worked on by a living process; try again when it is done")
             held.append(lock)
         return Held(held)

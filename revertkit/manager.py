@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from revertkit import scheduler, state_dir
-from revertkit.acceptance import backend_of
+from revertkit import state_dir
 from revertkit.access import Access
-from revertkit.administration import optional_name
+from revertkit.administration import checked_notes, optional_name
 from revertkit.adoption import Adoption
 from revertkit.capabilities import verbs
 from revertkit.driver import (
@@ -25,13 +24,10 @@ from revertkit.driver import (
 from revertkit.errors import InvalidInput
 from revertkit.locks import Locks
 from revertkit.models import (
-    MAX_SIZE,
     Context,
     Operation,
-    PoolId,
     RevertPreview,
     Share,
-    ShareType,
     Snapshot,
     new_id,
 )
@@ -42,12 +38,15 @@ from revertkit.operations import share as share_story
 from revertkit.operations import snapshot as snapshot_story
 from revertkit.operations.accepted import Dispatch, Progress, here
 from revertkit.operations.site import Site
+from revertkit.placement import Placement, check_size
+from revertkit.records import Records
+from revertkit.replication import Replication
 from revertkit.settings import Settings
 from revertkit.status import Status
 from revertkit.store import Store, schema, shares, snapshots
 
 
-class ShareManager(Access, Adoption):
+class ShareManager(Access, Adoption, Replication, Placement, Records):
     """Shares, snapshots and everything that is done with them, on one host."""
 
     @classmethod
@@ -77,25 +76,30 @@ class ShareManager(Access, Adoption):
         share_type: str | None = None,
         snapshot: str | None = None,
         pool: str | None = None,
+        availability_zone: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Share:
         """Make a share of `size` GiB, empty or with a snapshot's content, and bring it online.
+
+        It goes to the best pool that can (:meth:`explain` says which), or that can among those of `pool` (a pool or a
+        backend) and `availability_zone`.
 
         Raises:
             InvalidInput, NotFound, NotSupported, Conflict, QuotaExceeded: nothing has changed.
             OperationFailed: the share is in ``error``.
         """
-        _check_size(size)
+        check_size(size)
         source = self.snapshot(context, snapshot) if snapshot else None
         wanted = self._type_of(context, share_type, source)
+        request = self._request(size, wanted.extra_specs, source, pool, availability_zone)
         new = share_story.NewShare(
             size=size,
             share_type=wanted,
-            pool=self._pool_for(context, pool, wanted, source, size),
+            pool=self._explained(request).chosen(),
             name=optional_name(name),
             description=description,
             snapshot=source,
-            metadata=dict(metadata or {}),
+            metadata=checked_notes(metadata or {}),
         )
         if source:
             verbs(self._driver(new.pool), SupportsCreateFromSnapshot)
@@ -139,7 +143,13 @@ class ShareManager(Access, Adoption):
     # --- snapshots
 
     def create_snapshot(
-        self, context: Context, share: str, *, name: str | None = None, description: str | None = None
+        self,
+        context: Context,
+        share: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Take a snapshot of a share.
 
@@ -156,6 +166,7 @@ class ShareManager(Access, Adoption):
             share=found,
             name=optional_name(name),
             description=description,
+            metadata=checked_notes(metadata or {}),
         )
         operation = self._start(accept, found.id)
         return self.snapshot(context, operation.snapshot_id or "")
@@ -194,8 +205,10 @@ class ShareManager(Access, Adoption):
         self._driver(share.pool)
         return revert_story.ask(self.site, share, found)
 
-    def revert_to_snapshot(self, context: Context, snapshot: str) -> Share:
+    def revert_to_snapshot(self, context: Context, snapshot: str, *, share: str | None = None) -> Share:
         """Turn the snapshot's share back to it, in place. It has to be the share's most recent one.
+
+        Whoever names a `share` (by its id) beside it is refused if the snapshot is not one of its.
 
         Raises:
             NotFound, NotSupported, Conflict, Blocked, QuotaExceeded: nothing has changed.
@@ -203,12 +216,12 @@ class ShareManager(Access, Adoption):
         """
         found = self.snapshot(context, snapshot)
         with self.site.store.read() as tx:
-            share = shares.get(tx, found.share_id)
-            revert_story.check(tx, share, found)
-        self._driver(share.pool)
+            meant = shares.get(tx, share or found.share_id)
+            revert_story.check(tx, meant, found)
+        self._driver(meant.pool)
         accept = partial(revert_story.accept, site=self.site, context=context, snapshot=found)
-        self._start(accept, share.id, ask=lambda: revert_story.ask(self.site, share, found))
-        return self.share(context, share.id)
+        self._start(accept, meant.id, ask=lambda: revert_story.ask(self.site, meant, found))
+        return self.share(context, meant.id)
 
     def recover(self, share_id: str | None = None) -> list[recovery.Recovered]:
         """Finish or put back every interrupted operation of this host, then bring every share online."""
@@ -237,32 +250,16 @@ class ShareManager(Access, Adoption):
     # --- how
 
     def _resize(self, context: Context, share: str, new_size: int, *, grow: bool) -> Share:
-        _check_size(new_size)
+        check_size(new_size)
         found = self.share(context, share)
         if new_size == found.size or (new_size > found.size) is not grow:
             want = "larger" if grow else "smaller"
             raise InvalidInput(f"share {found.id} has {found.size} GiB; the new size has to be {want}, not {new_size}")
         verbs(self._driver(found.pool), SupportsExtend if grow else SupportsShrink)
+        if grow:
+            self._check_growth(found, new_size)
         accept = partial(
             share_story.accept_resize, site=self.site, context=context, share=found, new_size=new_size, grow=grow
         )
         self._start(accept, found.id)
         return self.share(context, found.id)
-
-    def _pool_for(
-        self, context: Context, named: str | None, wanted: ShareType, source: Snapshot | None, size: int
-    ) -> PoolId:
-        if source and not named:
-            with self.site.store.read() as tx:
-                named = str(shares.get(tx, source.share_id).pool)
-        backends = [name for name in self.site.backends if named is None or name == backend_of(named)]
-        if not backends:
-            raise InvalidInput(f"there is no pool or backend {named!r} on this host (see `revertkit pool list`)")
-        reports, silent = self.pools(*backends)
-        candidates = [(pool, report) for pool, report in reports if named in (None, str(pool), pool.backend)]
-        return scheduler.place(candidates, wanted.extra_specs, size, silent)
-
-
-def _check_size(size: int) -> None:
-    if not 1 <= size <= MAX_SIZE:
-        raise InvalidInput(f"a size is a number of GiB from 1 to {MAX_SIZE}, not {size}")

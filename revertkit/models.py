@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from revertkit.status import ReplicaState, RuleState, Status
+from revertkit.status import ReplicaState, RulesStatus, RuleState, Status
 
 GIB = 1024**3
 TICK = timedelta(microseconds=1)
@@ -114,7 +114,9 @@ class AccessRule(Record):
     access_level: AccessLevel = AccessLevel.RW
     access_type: str = "ip"
     state: RuleState = RuleState.ACTIVE
+    metadata: dict[str, str] = Field(default_factory=dict)
     created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class Replica(Record):
@@ -123,6 +125,7 @@ class Replica(Record):
     id: str
     share_id: str
     host: str
+    backend: str = Field("", description="its backend's name on that host")
     pool: str = Field(description="the pool's name inside its backend")
     size: Size
     protocol: str = "NFS"
@@ -130,6 +133,12 @@ class Replica(Record):
     undo_id: str | None = Field(None, description="what a revert set aside and an undo would bring back")
     state: ReplicaState = ReplicaState.ACTIVE
     rules: tuple[AccessRule, ...] = ()
+    peers: tuple[str, ...] = Field((), description="ids of the share's other replicas")
+    reverted_to: tuple[str, ...] = Field(
+        (),
+        description="ids of the snapshots that the share was reverted to since this replica was last in sync, oldest "
+        "first: what it holds beyond the first of them that it has was discarded",
+    )
 
 
 class SnapshotInstance(Record):
@@ -217,6 +226,8 @@ class ReplicaReport(Record):
     state: ReplicaState
     snapshots: dict[str, Stored] = Field(default_factory=dict)
     seconds_behind: float | None = None
+    found: str = Field("", description="why it is not in sync, and what to do about it, in a sentence")
+    needs_full_copy: bool = Field(False, description="it has nothing in common with the active one any more")
 
 
 class FoundSnapshot(Record):
@@ -276,7 +287,35 @@ class Share(Record):
     status: Status
     pool: PoolId = Field(description="where its active replica is")
     replica: Replica
+    availability_zone: str | None = None
+    access_rules_status: RulesStatus = RulesStatus.ACTIVE
     export_locations: tuple[ExportLocation, ...] = ()
+
+
+class ShareReplica(Record):
+    """One replica of a share, as it is on record."""
+
+    id: str
+    share_id: str
+    project_id: str
+    status: Status
+    replica_state: ReplicaState
+    pool: PoolId
+    availability_zone: str | None = None
+    created_at: datetime
+    updated_at: datetime | None = None
+    looked_at: datetime | None = Field(None, description="when it was last looked at")
+    in_sync_at: datetime | None = Field(None, description="the moment of the share that it surely holds")
+    seconds_behind: float | None = None
+    found: str | None = Field(None, description="what the last look found, where it is not in sync")
+    needs_full_copy: bool = Field(False, description="no look can bring it in sync, only copying it anew")
+    replica: Replica
+    export_locations: tuple[ExportLocation, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is the one that is written to."""
+        return self.replica_state is ReplicaState.ACTIVE
 
 
 class Snapshot(Record):
@@ -285,6 +324,7 @@ class Snapshot(Record):
     id: str
     share_id: str
     project_id: str
+    user_id: str | None = None
     name: str | None
     description: str | None
     size: int
@@ -306,6 +346,10 @@ class OperationKind(StrEnum):
     CREATE_SNAPSHOT = "create_snapshot"
     DELETE_SNAPSHOT = "delete_snapshot"
     REVERT_TO_SNAPSHOT = "revert_to_snapshot"
+    CREATE_REPLICA = "create_replica"
+    DELETE_REPLICA = "delete_replica"
+    PROMOTE_REPLICA = "promote_replica"
+    RESYNC_REPLICA = "resync_replica"
     ALLOW_ACCESS = "allow_access"
     DENY_ACCESS = "deny_access"
     ALLOW_SNAPSHOT_ACCESS = "allow_snapshot_access"
@@ -339,6 +383,7 @@ class Operation(Record):
     new_size: int | None = None
     existing: str | None = Field(None, description="what the backend calls the thing that is managed")
     status_before: Status | None = Field(None, description="where a failure leads back to, if it leads back")
+    forced: bool = Field(False, description="a promotion of what may be behind; a resync that copies all anew")
     host: str
     request_id: str
     recorded: bool = Field(False, description="the backend's new identities and size are on record")
@@ -355,6 +400,17 @@ class MessageLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class MessageDetail(StrEnum):
+    """What became of an operation, as its message tells."""
+
+    DONE = "done"
+    TROUBLE = "trouble"
+    """Done, but a snapshot is out of reach."""
+    REFUSED = "refused"
+    """The backend refused, and nothing has changed."""
+    FAILED = "failed"
+
+
 class Message(Record):
     """What a user is told of an operation that ended without them."""
 
@@ -363,6 +419,7 @@ class Message(Record):
     request_id: str
     action: OperationKind
     level: MessageLevel
+    detail: MessageDetail = MessageDetail.FAILED
     resource_type: str
     resource_id: str
     text: str

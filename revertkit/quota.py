@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from revertkit.errors import InvalidInput, QuotaExceeded
-from revertkit.models import QuotaUse
+from revertkit.models import QuotaUse, Share
 from revertkit.store import quotas
 
 DEFAULTS = {
@@ -52,6 +52,18 @@ def check(tx: Connection, project_id: str, share_size: int | None = None, **want
         over.append(f"per_share_gigabytes: {share_size} wanted > limit {largest}")
     if over:
         raise QuotaExceeded(f"project {project_id} would be over quota: {'; '.join(over)}")
+
+
+def of_replicas(share: Share, count: int) -> dict[str, int]:
+    """Say what `count` replicas of a share take, its active one among them; nothing where it is not replicated."""
+    return {"share_replicas": count, "replica_gigabytes": count * share.size} if share.replication_type else {}
+
+
+def growth(share: Share, new_size: int) -> dict[str, int]:
+    """Say what a share takes more when it gets `new_size` GiB, on each of its replicas."""
+    more = new_size - share.size
+    every = {"replica_gigabytes": more * (1 + len(share.replica.peers))} if share.replication_type else {}
+    return {"gigabytes": more, **every}
 
 
 def checked_resource(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,16 +48,76 @@ Word = Annotated[str, AfterValidator(_word)]
 """The name of a host or a backend: part of a pool's name, of paths and of URLs."""
 
 
+Percentage = Annotated[float, Field(ge=0, le=100)]
+DEFAULT_ZONE = "nova"
+"""The availability zone where nothing else is said; Manila's default."""
+
+
 class BackendSettings(BaseModel):
-    """One backend: its driver's name, and the driver's own options beside it."""
+    """One backend: its driver's name, what schedulers are told of its pools, and the driver's own options beside it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     driver: str
+    availability_zone: Word | None = Field(None, description="the zone that its pools are in; default: the host's")
+    replication_domain: Name | None = Field(
+        None, description="which backends replicate with one another; default, where the driver can: the driver's name"
+    )
+    reserved_percentage: Percentage = Field(0, description="of a pool, kept free of new shares")
+    reserved_snapshot_percentage: Percentage | None = Field(
+        None, description="the same for shares made from snapshots; default: reserved_percentage"
+    )
+    reserved_share_extend_percentage: Percentage | None = Field(
+        None, description="the same for growth; default: reserved_percentage"
+    )
+
+    @property
+    def reserved(self) -> dict[str, float]:
+        """What is kept free of its pools, in percent, by the report's names."""
+        others = ("reserved_snapshot_percentage", "reserved_share_extend_percentage")
+        own = {key: getattr(self, key) for key in others if getattr(self, key) is not None}
+        return dict.fromkeys(("reserved_percentage", *others), self.reserved_percentage) | own
 
     @property
     def options(self) -> dict[str, Any]:
         """The driver's own options, not yet checked by it."""
         return dict(self.model_extra or {})
+
+
+class AuthMode(StrEnum):
+    """How the REST API knows who asks."""
+
+    NONE = "none"
+    HTTP_BASIC = "http_basic"
+    KEYSTONE = "keystone"
+
+
+class ApiUser(BaseModel):
+    """A user of ``http_basic``: roles by project, the first project being the one that is meant where none is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    projects: dict[Name, list[Word]] = Field(min_length=1)
+
+
+class ApiSettings(BaseModel):
+    """The REST API (``revertkit serve``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field("127.0.0.1", description="the IP address to listen at")
+    port: int = Field(8786, ge=0, le=65535, description="Manila's; 0 is any that is free")
+    auth: AuthMode = Field(AuthMode.NONE, description="none (loopback only), http_basic or keystone")
+    htpasswd: Path = Field(Path("/etc/revertkit/htpasswd"), description="users and bcrypt hashes, for http_basic")
+    users: dict[str, ApiUser] = Field(default_factory=dict, description="their projects and roles, for http_basic")
+    keystone: dict[str, str] = Field(default_factory=dict, description="keystonemiddleware's options")
+    policy: Path | None = Field(None, description="a policy.yaml over the built-in rules")
+    ssl_certfile: Path | None = Field(None, description="the certificate, with its chain")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+    open_metrics: bool = Field(False, description="serve /metrics to everybody, not only to an administrator")
+    look_seconds: float = Field(60, gt=0, description="how often replicas are looked at, and so brought in sync")
+    workers: int = Field(8, ge=1, le=256, description="operations that run at the same time")
+    stop_seconds: float = Field(60, ge=0, description="how long a stop waits for operations under way")
+    max_body: int = Field(114688, ge=1024, description="the largest request body, in bytes")
+    max_limit: int = Field(1000, ge=1, description="the longest page of a list")
 
 
 class Settings(BaseSettings):
@@ -69,7 +130,9 @@ class Settings(BaseSettings):
     database: str = Field("sqlite", description="'sqlite' for the embedded one, or a SQLAlchemy URL")
     project: Name = Field("default", description="the project of the command line")
     default_share_type: str | None = Field(None, description="the type of a share that is made without one")
+    availability_zone: Word = Field(DEFAULT_ZONE, description="the availability zone of this host's backends")
     backends: dict[Word, BackendSettings] = Field(default_factory=dict)
+    api: ApiSettings = Field(default_factory=lambda: ApiSettings())
 
     @field_validator("state_dir")
     @classmethod
@@ -97,9 +160,13 @@ class Settings(BaseSettings):
 
     @property
     def all_backends(self) -> dict[str, BackendSettings]:
-        """The configured backends, or the embedded default where there is none."""
+        """The configured backends, or the embedded default where there is none, each with its availability zone."""
         embedded = BackendSettings.model_validate({"driver": "directory", "mount_root": self.embedded_root})
-        return self.backends or {"local": embedded}
+        return {name: self._in_zone(backend) for name, backend in (self.backends or {"local": embedded}).items()}
+
+    def _in_zone(self, backend: BackendSettings) -> BackendSettings:
+        zone = backend.availability_zone or self.availability_zone
+        return backend.model_copy(update={"availability_zone": zone})
 
 
 def file_for(named: Path | None) -> Path:

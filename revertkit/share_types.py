@@ -30,10 +30,15 @@ def boolean(key: str, value: str) -> bool:
     Raises:
         InvalidInput: it is none.
     """
-    word = value.removeprefix("<is> ").strip().lower()
-    if word not in _TRUE | _FALSE:
+    if (read := truth(value.removeprefix("<is> "))) is None:
         raise InvalidInput(f"extra spec {key} is true or false, not {value!r}")
-    return word in _TRUE
+    return read
+
+
+def truth(word: str) -> bool | None:
+    """Read ``True``, ``yes``, ``on``, ``1``, … and their opposites, as OpenStack does; anything else is None."""
+    word = word.strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else None
 
 
 def checked(specs: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +64,10 @@ def _check_one(key: str, value: str) -> None:
     if key in COPIED:
         boolean(key, value)
     if key == "replication_type" and value not in REPLICATION_TYPES:
-        raise InvalidInput(f"replication_type is {' or '.join(REPLICATION_TYPES)}, not {value!r}")
+        raise InvalidInput(
+            f"replication_type is {' or '.join(REPLICATION_TYPES)}, not {value!r}: a share has one replica that is "
+            "written to, which alone can be reverted"
+        )
 
 
 def copied(specs: Mapping[str, str]) -> dict[str, bool]:

@@ -48,6 +48,14 @@ class RuleState(StrEnum):
     DENYING = "denying"
 
 
+class RulesStatus(StrEnum):
+    """Of all access rules of a share together; a revert needs ``active``."""
+
+    ACTIVE = "active"
+    SYNCING = "syncing"
+    ERROR = "error"
+
+
 A = Status.AVAILABLE
 RE = Status.REVERTING_ERROR
 _DELETABLE = frozenset({A, Status.ERROR, Status.ERROR_DELETING})
@@ -84,21 +92,39 @@ def _let_go(before: set[Status]) -> Transition:
 
 
 @dataclass(frozen=True)
+class StateTransition:
+    """What one operation does to how a replica stands to its active one; `failed` of None leaves it as it was."""
+
+    before: frozenset[ReplicaState]
+    during: ReplicaState | None
+    done: ReplicaState
+    failed: ReplicaState | None = None
+
+
+@dataclass(frozen=True)
 class Transitions:
     """What one operation does to the share's active replica and to the snapshot instance, where it touches them.
 
-    `share_in` and `snapshot_in` are where they have to be when the operation leaves their status alone.
+    `share_in` and `snapshot_in` are where they have to be when the operation leaves their status alone. `replica` and
+    `state` are of the replica that it is about, where that is not the active one; `others` is where it leaves the state
+    of every other replica: a revert at its accept, a promotion when it is on record.
     """
 
     share: Transition | None
     snapshot: Transition | None = None
     share_in: frozenset[Status] = frozenset()
     snapshot_in: frozenset[Status] = frozenset()
+    replica: Transition | None = None
+    replica_in: frozenset[Status] = frozenset()
+    state: StateTransition | None = None
+    others: ReplicaState | None = None
 
 
 _MANAGE_SHARE = Transitions(_t(set(), Status.CREATING, A, None))
 _MANAGE_SNAPSHOT = Transitions(None, _t(set(), Status.CREATING, A, None), share_in=frozenset({A}))
 """A failure leaves no row: deleting one would destroy the user's volume."""
+FOLLOWING = frozenset({ReplicaState.IN_SYNC, ReplicaState.OUT_OF_SYNC, ReplicaState.ERROR})
+"""The states of a replica that is not the active one."""
 _SNAPSHOT_ACCESS = Transitions(None, share_in=frozenset({A}), snapshot_in=frozenset({A}))
 
 TRANSITIONS: dict[str, Transitions] = {
@@ -119,6 +145,26 @@ TRANSITIONS: dict[str, Transitions] = {
     "revert_to_snapshot": Transitions(
         _t({A}, Status.REVERTING, A, RE),
         _t({A}, Status.RESTORING, A, A),
+        others=ReplicaState.OUT_OF_SYNC,
+    ),
+    "create_replica": Transitions(
+        None,
+        share_in=frozenset({A}),
+        replica=_t(set(), Status.CREATING, A, Status.ERROR),
+        state=StateTransition(frozenset(), ReplicaState.OUT_OF_SYNC, ReplicaState.OUT_OF_SYNC, ReplicaState.ERROR),
+    ),
+    "delete_replica": Transitions(None, replica=_t(_DELETABLE, Status.DELETING, None, Status.ERROR_DELETING)),
+    "promote_replica": Transitions(
+        Transition(frozenset({A}), Status.REPLICATION_CHANGE, A, A, back=True),
+        replica=_t({A}, Status.REPLICATION_CHANGE, A, A),
+        state=StateTransition(frozenset({ReplicaState.IN_SYNC}), None, ReplicaState.ACTIVE),
+        others=ReplicaState.OUT_OF_SYNC,
+    ),
+    "resync_replica": Transitions(
+        None,
+        share_in=frozenset({A}),
+        replica_in=frozenset({A}),
+        state=StateTransition(FOLLOWING, ReplicaState.OUT_OF_SYNC, ReplicaState.IN_SYNC, ReplicaState.OUT_OF_SYNC),
     ),
     "allow_access": Transitions(None, share_in=frozenset({A})),
     "deny_access": Transitions(None, share_in=frozenset({A})),

@@ -21,7 +21,9 @@ from revertkit.cli import (
     pool,
     quota,
     recover,
+    replica,
     revert,
+    serve,
     share,
     snapshot,
     snapshot_access,
@@ -38,8 +40,11 @@ EPILOG = """
   revertkit snapshot create work --name monday
   revertkit revert-to-snapshot monday --dry-run   what would be thrown away?
   revertkit revert-to-snapshot monday
+  revertkit replica create work --wait            a copy in another pool, that follows
+  revertkit revert-to-snapshot monday --wait      until every replica has followed
   revertkit share manage fast vg0/old --name old  adopt a volume that is there already
   revertkit share manage --all fast               after the loss of the database
+  revertkit serve                                 the REST API, for `openstack share`
   revertkit --project blue share list --format json
 
 [bold]Exit codes[/bold]
@@ -50,7 +55,8 @@ EPILOG = """
    4  conflict: not now, not the latest, or the backend stands in the way
    5  over quota
    6  not supported by the share, its type or its backend
-   7  the backend failed; of recover and share manage --all: something is left
+   7  the backend failed; of recover and share manage --all: something is left;
+      of replica and --wait: a replica is not in sync
    8  the database or the locks cannot be used
    9  wrong settings
   10  a driver is refused
@@ -158,6 +164,7 @@ def revertkit(
 
 revert.add_to(app)
 recover.add_to(app)
+serve.add_to(app)
 doctor.add_to(app)
 demo.add_to(app)
 manage.add_to(share.app, snapshot.app)
@@ -166,6 +173,7 @@ snapshot.app.add_typer(snapshot_access.app, name="access")
 for name, group in {
     "share": share,
     "snapshot": snapshot,
+    "replica": replica,
     "type": types,
     "quota": quota,
     "message": message,

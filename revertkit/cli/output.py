@@ -32,6 +32,7 @@ FOLDED = {
     "found": 18,
     "mend": 18,
     "reason": 18,
+    "refusals": 18,
 }
 """To what width a column of free text may be folded; any other is as wide as what is in it."""
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from revertkit.cli.following import NOT_IN_SYNC, all_in_sync, follow_all
 from revertkit.cli.options import SnapshotArgument
 from revertkit.cli.output import Format, FormatOption, ask, fail, note, say, show_record
-from revertkit.cli.rows import share_row
+from revertkit.cli.rows import replica_row, share_row
 from revertkit.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -27,12 +28,18 @@ def revert_to_snapshot(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say whether it would be refused, and what it would throw away.")
     ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", "-w", help="Then see each other replica back to in_sync; exit code 7 if one cannot be."),
+    ] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Turn a share back, in place, to SNAPSHOT, which has to be its most recent one.
 
     Whatever was written since is thrown away; no snapshot is. It asks first: without a terminal and without --yes it
     refuses, with exit code 11. With an older snapshot in mind, delete the newer ones first.
+
+    Of a replicated share the active replica is reverted, and the others are out_of_sync until the next look at each.
     """
     session = session_of(ctx)
     with session.manager() as manager:
@@ -47,10 +54,16 @@ def revert_to_snapshot(
             _tell(note, share, target, preview, manager.site.now())
             _confirm()
         reverted = manager.revert_to_snapshot(me, target.id)
+        if output is Format.TABLE:
+            say(f"share {_named(reverted)} is as it was in snapshot {_named(target)}")
+        replicas = follow_all(manager, me, share.id) if wait else manager.replicas(me, share.id)
     if output is Format.JSON:
-        show_record(share_row(reverted), output)
-    else:
-        say(f"share {_named(reverted)} is as it was in snapshot {_named(target)}")
+        more = {"replicas": [replica_row(one) for one in replicas]} if replicas else {}
+        show_record({**share_row(reverted), **more}, output)
+    if wait and not all_in_sync(replicas):
+        raise typer.Exit(NOT_IN_SYNC)
+    if behind := [one for one in replicas if not one.active and not wait]:
+        note(f"{len(behind)} other replica{'s' * (len(behind) > 1)} will follow: `revertkit replica resync --all`")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from revertkit.manager import ShareManager
-    from revertkit.models import AccessRule, Context, Message, Share, ShareType, Snapshot
+    from revertkit.models import AccessRule, Context, Message, Share, ShareReplica, ShareType, Snapshot
+    from revertkit.scheduler import Explanation
 
 
 def share_row(share: Share) -> dict[str, Any]:
@@ -15,6 +16,13 @@ def share_row(share: Share) -> dict[str, Any]:
     row = share.model_dump(exclude={"replica", "pool", "export_locations"})
     paths = [location.path for location in share.export_locations]
     return {**row, "pool": str(share.pool), "export_locations": paths}
+
+
+def replica_row(replica: ShareReplica) -> dict[str, Any]:
+    """Show a replica as it is on record; what its driver is told of it is the manager's business."""
+    row = replica.model_dump(exclude={"replica", "pool", "export_locations"})
+    paths = [location.path for location in replica.export_locations]
+    return {**row, "pool": str(replica.pool), "export_locations": paths}
 
 
 def snapshot_rows(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
@@ -49,3 +57,14 @@ def rule_row(rule: AccessRule) -> dict[str, Any]:
 def message_row(message: Message) -> dict[str, Any]:
     """Show a user message."""
     return message.model_dump()
+
+
+def verdict_rows(found: Explanation) -> list[dict[str, Any]]:
+    """Show where a share could go: the pool that it would go to first, and silent backends last."""
+    rows = []
+    for number, each in enumerate(found.verdicts):
+        verdict = "refused" if each.refusals else "fits" if number else "chosen"
+        weight = None if each.weight is None else round(each.weight, 3)
+        rows.append({"pool": str(each.pool), "verdict": verdict, "weight": weight, "refusals": dict(each.refusals)})
+    silent = [(backend, {"report": why}) for backend, why in found.silent.items()]
+    return rows + [{"pool": name, "verdict": "silent", "weight": None, "refusals": why} for name, why in silent]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -37,6 +37,24 @@ class Session:
         from revertkit.settings import load
 
         return load(self.config)
+
+    def settings_for_api(self, given: dict[str, Any]) -> Settings:
+        """The settings with what was given for the REST API over them.
+
+        Raises:
+            InvalidInput: a value that cannot be one.
+        """
+        from pydantic import ValidationError
+
+        from revertkit.errors import InvalidInput
+        from revertkit.settings import ApiSettings
+
+        try:
+            api = ApiSettings.model_validate({**self.settings.api.model_dump(), **given})
+        except ValidationError as wrong:
+            said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong.errors())
+            raise InvalidInput(said) from None
+        return self.settings.model_copy(update={"api": api, "project": self.context().project_id})
 
     def context(self, project: str | None = None) -> Context:
         """Say for which project a command speaks: the one named, else that of --project, else of the settings.
@@ -86,15 +104,16 @@ class Session:
             note(f"interrupted in the middle: {what} of share {self.running.share_id}; run `revertkit recover`")
 
 
-def set_up_logs(*, verbose: bool) -> None:
-    """Send the log to stderr if `verbose`, nowhere if not: what went wrong is in the error already."""
+def set_up_logs(*, verbose: bool, level: str | None = None) -> None:
+    """Send the log to stderr: all of it if `verbose`, else from `level` on; without one nothing, because what went
+    wrong is in the error already."""
     import logging
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logger = logging.getLogger("revertkit")
     logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.DEBUG if verbose else logging.CRITICAL + 1)
+    logger.setLevel(logging.DEBUG if verbose else level or logging.CRITICAL + 1)
 
 
 def session_of(ctx: typer.Context) -> Session:

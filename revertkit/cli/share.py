@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,13 +20,17 @@ from revertkit.cli.options import (
     pairs,
 )
 from revertkit.cli.output import Format, FormatOption, say, show_record, show_rows
-from revertkit.cli.rows import share_row
+from revertkit.cli.rows import share_row, verdict_rows
 from revertkit.cli.session import session_of
+
+if TYPE_CHECKING:
+    from revertkit.scheduler import Explanation
 
 app = typer.Typer(
     no_args_is_help=True, help="Make, adopt, list, show, resize and delete shares; say who may mount them."
 )
 COLUMNS = {"id": "ID", "name": "Name", "status": "Status", "size": "GiB", "pool": "Pool"}
+VERDICT_COLUMNS = {"pool": "Pool", "verdict": "Verdict", "weight": "Weight", "refusals": "Refused by"}
 
 
 @app.command("create", context_settings=NUMBERS)
@@ -43,12 +47,29 @@ def create(
         str | None,
         typer.Option("--pool", help="Put it in this pool (host@backend#pool) or backend; default: where most room is."),
     ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--availability-zone", help="Put it in this availability zone; default: in any.")
+    ] = None,
     metadata: MetadataOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Make nothing; say of every pool whether the share can go there, and what refuses it."
+        ),
+    ] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Make a share of SIZE GiB, empty or from a snapshot, and print it, with where it is reached."""
+    """Make a share of SIZE GiB, empty or from a snapshot, and print it, with where it is reached.
+
+    It goes to the pool with the most room among those that have what its type asks for. With --explain nothing is made:
+    the pools are listed, the best first, and where no pool can take the share, the exit code is 6, as it would be.
+    """
     session = session_of(ctx)
     with session.manager() as manager:
+        if explain:
+            wanted = {"share_type": share_type, "snapshot": snapshot, "pool": pool, "availability_zone": zone}
+            _explain(manager.explain(session.context(), size, **wanted), output)
+            return
         made = manager.create_share(
             session.context(),
             size,
@@ -57,6 +78,7 @@ def create(
             share_type=share_type,
             snapshot=snapshot,
             pool=pool,
+            availability_zone=zone,
             metadata=pairs(metadata or []),
         )
     show_record(share_row(made), output)
@@ -119,3 +141,16 @@ def set_status(
     session = session_of(ctx)
     with session.manager() as manager:
         show_record(share_row(manager.set_share_status(session.context(), share, Status(status))), output)
+
+
+def _explain(found: Explanation, output: Format) -> None:
+    """Print every pool's verdict.
+
+    Raises:
+        NotSupported: the share would go nowhere.
+    """
+    from revertkit.errors import NotSupported
+
+    show_rows(verdict_rows(found), VERDICT_COLUMNS, output, "no backend is configured")
+    if not found.verdicts or found.verdicts[0].refusals:
+        raise NotSupported("no pool can hold this share")

@@ -55,6 +55,14 @@ def create(
         ),
     ] = False,
     mount: MountFlag = False,
+    replication: Annotated[
+        str | None,
+        typer.Option(
+            "--replication-type",
+            metavar="readable|dr",
+            help="Its shares can have replicas, which can be read, or are there for disaster recovery alone.",
+        ),
+    ] = None,
     description: DescriptionOption = None,
     private: Annotated[bool, typer.Option("--private", help="Mark the type as not public.")] = False,
     output: FormatOption = Format.TABLE,
@@ -71,6 +79,7 @@ def create(
         "mount_snapshot_support": mount,
     }
     specs = {"driver_handles_share_servers": "false"} | {key: "true" for key, wanted in flags.items() if wanted}
+    specs |= {"replication_type": replication} if replication else {}
     with session_of(ctx).manager() as manager:
         named = pairs(extra_spec or [])
         made = manager.create_type(name, specs | named, description=description, is_public=not private)

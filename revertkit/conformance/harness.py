@@ -79,6 +79,13 @@ class Harness(ABC):
 
     # --- hooks
 
+    def peer(self) -> tuple[str, Mapping[str, Any]]:
+        """Name another backend of this driver, and its options: where replicas are made of shares of this one.
+
+        Called once :attr:`options` are known. What is made there is removed as everything else is.
+        """
+        raise NotImplementedError
+
     def exported(self, share: Replica) -> object:
         """Tell to whom the backend exports the share now, in any form that can be compared; nothing, if to nobody."""
         raise NotImplementedError
@@ -115,6 +122,7 @@ class Harness(ABC):
 
 
 HOOKS = (
+    "peer",
     "exported",
     "hold",
     "foreign_snapshot",

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from revertkit import registry
 from revertkit.capabilities import Capability, report, verbs
 from revertkit.conformance.claims import Claims
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.repeating import RepeatingSite
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.trees import Record, Tree
-from revertkit.driver import ShareDriver, SupportsSnapshots
+from revertkit.driver import ShareDriver, SupportsReplication, SupportsSnapshots
 from revertkit.errors import RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
@@ -27,6 +28,7 @@ from revertkit.store import operations, shares, snapshots
 
 CONTEXT = Context(project_id="conformance", is_admin=True)
 TYPE = "conformance"
+REPLICATED = "replicated"
 ADDRESS = "127.0.0.1"
 """To whom a case lets the backend export."""
 
@@ -75,12 +77,29 @@ class Stage(Claims):
         self._repeat = repeat
         self.harness = harness
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
-        self.settings = Told(host="host", state_dir=home / "state", backends={harness.backend: backend})
+        backends = {harness.backend: backend, **self._peers()}
+        self.settings = Told(host="host", state_dir=home / "state", backends=backends)
         self._first = ShareManager.open(self.settings).site
         self.manager = self.opened()
         self.pool: Pool = self.driver.pools()[0]
         super().__init__(harness, report(self.driver, self.pool))
         self.manager.create_type(TYPE, self._specs())
+        if self.replicates:
+            kind = verbs(self.driver, SupportsReplication).replication_type
+            self.manager.create_type(REPLICATED, {**self._specs(), "replication_type": kind})
+
+    def _peers(self) -> dict[str, BackendSettings]:
+        """Describe the backend that replicas are made in, where the driver has replicas and the harness a peer."""
+        probe = registry.open_backend(self.harness.backend, self.harness.driver, self.harness.options)
+        if not self.hooked("peer") or report(probe, probe.pools()[0])[Capability.REPLICATION]:
+            return {}
+        self.peer, options = self.harness.peer()
+        return {self.peer: BackendSettings.model_validate({"driver": self.harness.driver, **options})}
+
+    @property
+    def replicates(self) -> bool:
+        """Whether there is another backend for replicas."""
+        return len(self.settings.backends) > 1
 
     def opened(
         self, *, repeat: int | None = None, dispatch: Dispatch = here, progress: Progress | None = None
@@ -192,7 +211,7 @@ class Stage(Claims):
 
     def _set_stored(self, share: Share, stored: Stored) -> None:
         with self.manager.site.store.write() as tx:
-            shares.set_stored(tx, share, stored)
+            shares.set_stored(tx, share.replica, stored)
 
     @contextmanager
     def snapshot_of_another_identity(self, snapshot: Snapshot) -> Iterator[None]:
@@ -282,6 +301,8 @@ class Stage(Claims):
         with manager.site.store.read() as tx:
             every = shares.listed(tx, None)
         for share in reversed(every):
+            for replica in [one for one in manager.replicas(CONTEXT, share.id) if not one.active]:
+                left += _tried(manager.delete_replica, replica.id)
             for snapshot in reversed(manager.snapshots(CONTEXT, share.id)):
                 left += _tried(manager.delete_snapshot, snapshot.id)
             left += _tried(manager.delete_share, share.id)

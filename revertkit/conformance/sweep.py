@@ -51,7 +51,7 @@ class Sweep:
             "Open a revertkit.system.run.step around each change; commands by revertkit.system.run.run open theirs"
         )
         points = [(number, way) for number in range(len(steps)) for way in Way]
-        chosen = _sample(points, sample, f"{seed} {self.name}")
+        chosen = sampled(points, sample, f"{seed} {self.name}")
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
         for number, way in chosen:
             with _at(f"{self.name}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}"):
@@ -71,7 +71,7 @@ class Sweep:
         _, commands = self.undisturbed()
         if not commands:
             raise Missing("commands", f"{self.name} runs no command by revertkit.system.run")
-        chosen = _sample(list(range(commands)), sample, f"{seed} {self.name} {LIE}")
+        chosen = sampled(list(range(commands)), sample, f"{seed} {self.name} {LIE}")
         swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
         for number in chosen:
             with _at(f"{self.name}: command {number + 1} of {commands} answered 0 and did nothing"):
@@ -141,7 +141,8 @@ class Sweep:
         stage.assert_nothing_left()
 
 
-def _sample(points: list[Point], size: int | None, seed: str) -> list[Point]:
+def sampled(points: list[Point], size: int | None, seed: str) -> list[Point]:
+    """Draw `size` of the points by `seed`, in their order; all of them for None."""
     if size is None or size >= len(points):
         return points
     chosen = set(random.Random(seed).sample(range(len(points)), size))  # noqa: S311

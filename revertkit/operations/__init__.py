@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from revertkit.locks import of_backend
+from revertkit.locks import of_backend, of_replica
 from revertkit.models import Operation, OperationKind
 from revertkit.operations.access import AllowAccess, DenyAccess
 from revertkit.operations.manage import ManageShare, RebuildShare, UnmanageShare
 from revertkit.operations.manage_snapshot import ManageSnapshot, RebuildSnapshot, UnmanageSnapshot
+from revertkit.operations.promote import PromoteReplica
+from revertkit.operations.replica import CreateReplica, DeleteReplica, ResyncReplica
 from revertkit.operations.revert import RevertToSnapshot
 from revertkit.operations.share import CreateShare, CreateShareFromSnapshot, DeleteShare, ExtendShare, ShrinkShare
 from revertkit.operations.site import Site
 from revertkit.operations.snapshot import CreateSnapshot, DeleteSnapshot
 from revertkit.operations.snapshot_access import AllowSnapshotAccess, DenySnapshotAccess
 from revertkit.operations.story import Case, Story
-from revertkit.store import shares, snapshots
+from revertkit.store import replicas, shares, snapshots
 
 STORIES: dict[OperationKind, Story] = {
     story.kind: story
@@ -26,6 +28,10 @@ STORIES: dict[OperationKind, Story] = {
         CreateSnapshot(),
         DeleteSnapshot(),
         RevertToSnapshot(),
+        CreateReplica(),
+        DeleteReplica(),
+        PromoteReplica(),
+        ResyncReplica(),
         AllowAccess(),
         DenyAccess(),
         AllowSnapshotAccess(),
@@ -44,6 +50,8 @@ def load_case(site: Site, operation: Operation) -> Case:
     """Read all that an operation is about."""
     with site.store.read() as tx:
         share = shares.get(tx, operation.share_id)
+        if STORIES[operation.kind].holds_replica:
+            return Case(site, operation, share, None, replicas.get(tx, operation.replica_id))
         if operation.snapshot_id is None:
             return Case(site, operation, share, None)
         owner = shares.get(tx, snapshots.get(tx, operation.snapshot_id).share_id)
@@ -51,8 +59,14 @@ def load_case(site: Site, operation: Operation) -> Case:
 
 
 def lock_ids(site: Site, operation: Operation) -> set[str]:
-    """Name the locks that an operation needs: its share's, that of the share whose snapshot it reads, its backend's."""
-    if STORIES[operation.kind].holds_backend:
+    """Name the locks that an operation needs: its share's, that of the share whose snapshot it reads, its backend's.
+
+    One about a replica that is not active holds that one's; a promotion the share's too.
+    """
+    story = STORIES[operation.kind]
+    if story.holds_replica:
+        return {of_replica(operation.replica_id), *([operation.share_id] if story.holds_share else [])}
+    if story.holds_backend:
         with site.store.read() as tx:
             return {operation.share_id, of_backend(shares.get(tx, operation.share_id).pool.backend)}
     if operation.snapshot_id is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from sqlalchemy import Connection
@@ -11,7 +13,7 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsAccessRules
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import AccessLevel, AccessRule, Context, Operation, OperationKind, Outcome, Share, new_id
-from revertkit.operations.online import Online, bring_share_online
+from revertkit.operations.online import Online, bring_replicas_online, bring_share_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
@@ -32,7 +34,7 @@ def checked_address(text: str) -> str:
         raise InvalidInput(f"access goes to an IP address or network: {wrong}") from None
 
 
-def new_rule(site: Site, access_to: str, level: AccessLevel) -> AccessRule:
+def new_rule(site: Site, access_to: str, level: AccessLevel, metadata: Mapping[str, str] | None = None) -> AccessRule:
     """Make the record of a new rule.
 
     Raises:
@@ -43,12 +45,19 @@ def new_rule(site: Site, access_to: str, level: AccessLevel) -> AccessRule:
         access_to=checked_address(access_to),
         access_level=level,
         state=RuleState.APPLYING,
+        metadata=dict(metadata or {}),
         created_at=site.now(),
     )
 
 
 def accept_allow(
-    tx: Connection, site: Site, context: Context, share: Share, access_to: str, level: AccessLevel
+    tx: Connection,
+    site: Site,
+    context: Context,
+    share: Share,
+    access_to: str,
+    level: AccessLevel,
+    metadata: Mapping[str, str] | None = None,
 ) -> Operation:
     """Put a new rule on record.
 
@@ -57,7 +66,7 @@ def accept_allow(
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
-    rule = new_rule(site, access_to, level)
+    rule = new_rule(site, access_to, level, metadata)
     operation = operation_for(OperationKind.ALLOW_ACCESS, context, site, share, rule_id=rule.id)
     begin(tx, operation, share)
     OF_SHARES.add(tx, share.id, rule)
@@ -127,8 +136,9 @@ class _OfShare(Story):
         return Work()
 
     def online(self, case: Case) -> Online:
-        """Bring the share online alone: a rule of the share is no snapshot's."""
-        return bring_share_online(case.site, case.share.id)
+        """Bring the share online alone, since a rule of it is no snapshot's; its other replicas too, as they may be."""
+        online = bring_share_online(case.site, case.share.id)
+        return replace(online, trouble=bring_replicas_online(case.site, case.share.id))
 
 
 class AllowAccess(_OfShare, Allow):

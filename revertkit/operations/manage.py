@@ -18,7 +18,7 @@ from revertkit.driver import SupportsManage
 from revertkit.errors import BackendError, Blocked, Conflict
 from revertkit.log import get_logger
 from revertkit.models import Context, FoundShare, Operation, OperationKind, Outcome, Share
-from revertkit.operations.share import NewShare, new_record, operation_for
+from revertkit.operations.share import NewShare, check_alone, new_record, operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import Status
@@ -37,9 +37,9 @@ def accept_manage(
     Raises:
         QuotaExceeded: nothing has changed.
     """
-    quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size)
     share = new_record(site, context, share_id, new)
-    shares.add(tx, share)
+    quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size, **quota.of_replicas(share, 1))
+    shares.add(tx, share, site.zone(share.pool))
     operation = operation_for(kind, context, site, share, existing=existing)
     begin(tx, operation, share)
     return operation
@@ -105,8 +105,7 @@ class ManageShare(Adopt):
             QuotaExceeded: the size found is over quota.
         """
         assert work.share is not None
-        growth = work.share.size - case.share.size
-        quota.check(tx, case.share.project_id, work.share.size, gigabytes=growth)
+        quota.check(tx, case.share.project_id, work.share.size, **quota.growth(case.share, work.share.size))
         super().record(tx, case, work)
 
     def unmanage(self, case: Case) -> None:
@@ -147,13 +146,14 @@ def let_go(call: Callable[[], None]) -> None:
 
 
 def accept_unmanage(tx: Connection, site: Site, context: Context, share: Share) -> Operation:
-    """Begin to let go of a share that has no snapshots on record.
+    """Begin to let go of a share that has no snapshots on record, and no other replica.
 
     Raises:
         Conflict: it has some, or its status forbids it.
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
+    check_alone(share)
     if count := snapshots.count(tx, share.id):
         raise Conflict(f"share {share.id} has {count} snapshot{'s' * (count > 1)} on record; unmanage those first")
     operation = operation_for(OperationKind.UNMANAGE_SHARE, context, site, share, status_before=share.status)

@@ -19,7 +19,7 @@ from revertkit.errors import BackendError, Conflict, NotSupported
 from revertkit.models import TICK, Context, FoundSnapshot, Operation, OperationKind, Outcome, Share, Snapshot
 from revertkit.operations.manage import Adopt, found_on_backend, let_go
 from revertkit.operations.online import Online
-from revertkit.operations.share import operation_for
+from revertkit.operations.share import check_alone, operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.snapshot import moment, new_record, put, snapshot_or_trouble
 from revertkit.operations.story import Case, Story, Work, begin
@@ -36,7 +36,7 @@ def accept_manage(
         NotSupported, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
     """
     share = _held(tx, share)
-    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), user_id=context.user_id, name=name, description=description)
     return _begin(tx, site, context, share, snapshot, existing, OperationKind.MANAGE_SNAPSHOT)
 
 
@@ -57,6 +57,7 @@ def accept_rebuild(
 def _held(tx: Connection, share: Share) -> Share:
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
+    check_alone(share)
     if not share.snapshot_support:
         raise NotSupported(f"share {share.id} was made without snapshot_support (see its share type)")
     return share
@@ -147,6 +148,7 @@ def accept_unmanage(tx: Connection, site: Site, context: Context, snapshot: Snap
     """
     shares.hold(tx, snapshot.share_id)
     share, snapshot = shares.get(tx, snapshot.share_id), snapshots.get(tx, snapshot.id)
+    check_alone(share)
     operation = operation_for(
         OperationKind.UNMANAGE_SNAPSHOT,
         context,

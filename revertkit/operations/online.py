@@ -13,27 +13,30 @@ from sqlalchemy import Connection
 
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsMountableSnapshots
+from revertkit.locks import Busy, of_replica
 from revertkit.log import get_logger
-from revertkit.models import ExportLocation, Share, SnapshotInstance
+from revertkit.models import ExportLocation, Share, ShareReplica, SnapshotInstance
 from revertkit.operations.site import Site
-from revertkit.store import shares, snapshots
+from revertkit.status import Status
+from revertkit.store import replicas, shares, snapshots
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Online:
-    """Where a share is reached now (None: it was not looked at), and its snapshots, by instance id."""
+    """Where a replica is reached now (None: it was not looked at), and its snapshots, by instance id."""
 
+    replica_id: str = ""
     share: Sequence[ExportLocation] | None = None
     snapshots: Mapping[str, Sequence[ExportLocation]] = field(default_factory=dict)
     trouble: str = ""
     """Which snapshots are out of reach, and why; empty if none is."""
 
-    def record(self, tx: Connection, replica_id: str) -> None:
+    def record(self, tx: Connection) -> None:
         """Put on record where all of it is reached."""
         if self.share is not None:
-            shares.set_locations(tx, replica_id, self.share)
+            shares.set_locations(tx, self.replica_id, self.share)
         for instance_id, locations in self.snapshots.items():
             snapshots.set_locations(tx, instance_id, locations)
 
@@ -57,7 +60,7 @@ def bring_online(site: Site, share_id: str, also: str | None = None) -> Online:
             log.warning("snapshot cannot be brought online", snapshot=snapshot.snapshot_id, exc_info=failure)
             locations[snapshot.id] = []
             trouble.append(f"snapshot {snapshot.snapshot_id} cannot be brought online: {failure}")
-    return Online(reached, locations, "; ".join(trouble))
+    return Online(share.replica.id, reached, locations, "; ".join(trouble))
 
 
 def bring_share_online(site: Site, share_id: str) -> Online:
@@ -68,7 +71,42 @@ def bring_share_online(site: Site, share_id: str) -> Online:
     """
     with site.store.read() as tx:
         share = shares.get(tx, share_id)
-    return Online(site.driver(share.pool.backend).ensure_share(share.replica))
+    return Online(share.replica.id, site.driver(share.pool.backend).ensure_share(share.replica))
+
+
+def bring_replicas_online(site: Site, share_id: str) -> str:
+    """Let the rules that are on record hold on this host's other replicas of a share too; say what went wrong.
+
+    One that somebody works on now, or that was never in sync, is left to its next look.
+    """
+    with site.store.read() as tx:
+        others = [one for one in replicas.others(tx, share_id) if one.pool.host == site.host]
+    told = []
+    for other in others:
+        try:
+            bring_replica_online(site, other)
+        except Busy:
+            continue
+        except Exception as failure:
+            log.warning("replica cannot be brought online", replica=other.id, exc_info=failure)
+            told.append(f"replica {other.id}: {failure}")
+    return "; ".join(told)
+
+
+def bring_replica_online(site: Site, replica: ShareReplica) -> None:
+    """Bring a replica that is not active online as it may be read, or offline, under its own lock.
+
+    Raises:
+        Busy: somebody works on it. Whatever ``ensure_share`` does.
+    """
+    with site.locks.hold(of_replica(replica.id)):
+        with site.store.read() as tx:
+            now = next((one for one in replicas.others(tx, replica.share_id) if one.id == replica.id), None)
+        if now and now.status is Status.AVAILABLE and now.in_sync_at:
+            reached = site.driver(now.pool.backend).ensure_share(now.replica)
+            if set(reached) != set(now.export_locations):
+                with site.store.write() as tx:
+                    shares.set_locations(tx, now.id, reached)
 
 
 def bring_snapshot_online(site: Site, share_id: str, snapshot_id: str) -> Online:
@@ -91,7 +129,7 @@ def keep(site: Site, share: Share, online: Online) -> None:
     moved = {one for one, locations in online.snapshots.items() if known.get(one, set()) != set(locations)}
     if moved or set(share.export_locations) != set(online.share or ()):
         with site.store.write() as tx:
-            online.record(tx, share.replica.id)
+            online.record(tx)
 
 
 def _mounted(site: Site, share: Share, snapshot: SnapshotInstance) -> list[ExportLocation]:

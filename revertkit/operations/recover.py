@@ -10,16 +10,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from revertkit.errors import NotFound
 from revertkit.locks import Busy
 from revertkit.log import get_logger
-from revertkit.models import Operation, Outcome, Share
+from revertkit.models import Operation, Outcome, Share, ShareReplica
 from revertkit.operations import STORIES, load_case, lock_ids
-from revertkit.operations.online import bring_online, keep
+from revertkit.operations.online import bring_online, bring_replica_online, keep
 from revertkit.operations.site import Site
 from revertkit.operations.story import spoken
 from revertkit.status import Status
-from revertkit.store import operations, shares
+from revertkit.store import operations, replicas, shares
 from revertkit.system import processes
 from revertkit.system.run import operation as operation_of_children
 
@@ -51,7 +53,21 @@ def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
     with site.store.read() as tx:
         resting = shares.on_host(tx, site.host, {Status.AVAILABLE})
     told += [bad for share in resting if share_id in (None, share.id) and (bad := _ensure(site, share.id))]
+    with site.store.read() as tx:
+        following = replicas.following(tx, site.host)
+    told += [bad for one in following if share_id in (None, one.share_id) and (bad := _ensure_replica(site, one))]
     return told
+
+
+def supersede(tx: Connection, site: Site, share_id: str, by: str) -> None:
+    """End what other hosts, which are out of reach, have under way on a share: `by` goes on without them.
+
+    A revert among it may have been done or not; whatever follows has to take it for done.
+    """
+    for operation in operations.unfinished(tx, share_id=share_id):
+        if operation.host != site.host and STORIES[operation.kind].holds_share:
+            STORIES[operation.kind].close(tx, load_case(site, operation), Outcome.FAILED)
+            operations.finish(tx, operation.id, Outcome.FAILED, f"superseded by {by}", site.now())
 
 
 def interrupted(site: Site) -> list[Operation]:
@@ -131,6 +147,18 @@ def _ensure(site: Site, share_id: str) -> Recovered | None:
     except Exception as failure:
         log.error("share cannot be brought online", share=share_id, exc_info=failure)
         return Recovered(share_id, _ONLINE, str(failure), at_rest=False)
+    return None
+
+
+def _ensure_replica(site: Site, replica: ShareReplica) -> Recovered | None:
+    """Bring a replica that is not active online for reading, or offline; answer only what went wrong."""
+    try:
+        bring_replica_online(site, replica)
+    except Busy:
+        return None
+    except Exception as failure:
+        log.error("replica cannot be brought online", replica=replica.id, exc_info=failure)
+        return Recovered(replica.share_id, f"{_ONLINE} (replica {replica.id})", str(failure), at_rest=False)
     return None
 
 

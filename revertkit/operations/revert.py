@@ -1,5 +1,8 @@
 """Turning a share back, in place, to its most recent snapshot.
 
+Where the share is replicated, this is about its active replica, and the others follow: the accept makes them out of
+sync, in the same transaction that makes the share "reverting", and a look (look.py) leads each back.
+
 The rules are in :func:`check` (asked twice: before the backend is looked at, and in the accept's transaction); the run
 is :class:`RevertToSnapshot`. "reverting" and "restoring", the conflicts, and what a failure leaves are the
 specification's; the order of the run, and recovery by asking the backend, are design.md's.
@@ -11,8 +14,8 @@ from sqlalchemy import Connection
 
 from revertkit import quota
 from revertkit.capabilities import verbs
-from revertkit.driver import SupportsRevert
-from revertkit.errors import BackendError, Conflict, NotSupported
+from revertkit.driver import RevertQuestions, ShareDriver, SupportsReplicatedRevert, SupportsRevert
+from revertkit.errors import BackendError, Conflict, InvalidInput, NotSupported
 from revertkit.log import get_logger
 from revertkit.models import (
     AccessRule,
@@ -29,8 +32,9 @@ from revertkit.models import (
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin, check_in
-from revertkit.status import TRANSITIONS, RuleState
-from revertkit.store import access, operations, shares, snapshots
+from revertkit.status import FOLLOWING, TRANSITIONS, RuleState
+from revertkit.store import access, move_state, operations, replicas, shares, snapshots
+from revertkit.store.tables import replicas as replicas_table
 
 log = get_logger(__name__)
 
@@ -40,6 +44,7 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
 
     Raises:
         NotSupported: the share was made without ``revert_to_snapshot_support``.
+        InvalidInput: it is another share's snapshot.
         Conflict: a status, a rule that is not settled, or it is not the most recent snapshot; the latest is named.
         QuotaExceeded: the size that comes back is over quota.
     """
@@ -50,10 +55,12 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         raise NotSupported(
             f"share {share.id} was made without revert_to_snapshot_support: its share type did not say so then"
         )
+    if snapshot.share_id != share.id:
+        raise InvalidInput(f"snapshot {snapshot.id} is not one of share {share.id}, but of share {snapshot.share_id}")
     check_in(share.status, rules.share.before, f"share {share.id}")
     check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
-    latest = snapshots.latest(tx, share.id)
-    if latest.id != snapshot.id:
+    if snapshots.latest_id(tx, share.id) != snapshot.id:
+        latest = snapshots.latest(tx, share.id)
         raise Conflict(
             f"snapshot {snapshot.id} is not the most recent one of share {share.id}: that is {latest.id} "
             f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
@@ -61,8 +68,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         )
     _check_settled(f"share {share.id}", access.OF_SHARES.listed(tx, share.id))
     _check_settled(f"snapshot {snapshot.id}", access.OF_SNAPSHOTS.listed(tx, snapshot.id))
-    growth = snapshot.size - share.size
-    quota.check(tx, share.project_id, snapshot.size if growth > 0 else None, gigabytes=growth)
+    if snapshot.size > share.size:
+        quota.check(tx, share.project_id, snapshot.size, **quota.growth(share, snapshot.size))
 
 
 def _check_settled(what: str, rules: list[AccessRule]) -> None:
@@ -80,7 +87,16 @@ def ask(site: Site, share: Share, snapshot: Snapshot) -> RevertPreview:
     """
     with site.store.read() as tx:
         instance = snapshots.instance(tx, snapshot.id, shares.get(tx, share.id))
-    return verbs(site.driver(share.pool.backend), SupportsRevert).check_revert(instance)
+    return reverts(site.driver(share.pool.backend), share).check_revert(instance)
+
+
+def reverts(driver: ShareDriver, share: Share) -> RevertQuestions:
+    """Answer the driver as one that can revert this share: a replicated one has an entry point of its own.
+
+    Raises:
+        NotSupported: it cannot.
+    """
+    return verbs(driver, SupportsReplicatedRevert) if share.replication_type else verbs(driver, SupportsRevert)
 
 
 def accept(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> Operation:
@@ -94,9 +110,18 @@ def accept(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> 
     check(tx, share, snapshot)
     operation = operation_for(OperationKind.REVERT_TO_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share, snapshot)
+    out_of_sync(tx, share.id, operation)
     if snapshot.size > share.size:
-        operations.reserve(tx, operation, {"gigabytes": snapshot.size - share.size})
+        operations.reserve(tx, operation, quota.growth(share, snapshot.size))
     return operation
+
+
+def out_of_sync(tx: Connection, share_id: str, operation: Operation) -> None:
+    """Leave every replica but the active one where this operation does: what it holds is of another time by now."""
+    to = TRANSITIONS[operation.kind].others
+    assert to is not None, operation.kind
+    for other in replicas.others(tx, share_id):
+        move_state(tx, replicas_table, other.id, FOLLOWING, to, operation.created_at)
 
 
 class RevertToSnapshot(Story):
@@ -124,15 +149,14 @@ class RevertToSnapshot(Story):
         return Work(reverted.share, reverted.snapshot, _as_it_was(case) + unseen)
 
     def _reverted(self, case: Case) -> Reverted:
-        driver = verbs(case.driver, SupportsRevert)
         try:
-            return driver.revert_to_snapshot(case.target)
+            return _call(case)
         except Exception as failure:
             state = _state(case)
             if state not in (RevertState.HALFWAY, RevertState.REVERTED):
                 raise
             log.warning("revert is finished after a failure", state=state.value, failure=str(failure))
-            return driver.revert_to_snapshot(case.target)
+            return _call(case)
 
     def recover(self, case: Case) -> None:
         """Ask the backend: unchanged is put back, half-way and reverted are finished, unknown stays an error.
@@ -178,8 +202,17 @@ class RevertToSnapshot(Story):
         return f"{failure}; the share is {state} and offline, no snapshot was lost"
 
 
+def _call(case: Case) -> Reverted:
+    if not case.share.replication_type:
+        return verbs(case.driver, SupportsRevert).revert_to_snapshot(case.target)
+    with case.site.store.read() as tx:
+        others = [snapshots.on_replica(tx, other.replica) for other in replicas.others(tx, case.share.id)]
+    same = [one for held in others for one in held if one.snapshot_id == case.target.snapshot_id]
+    return verbs(case.driver, SupportsReplicatedRevert).revert_to_replicated_snapshot(case.target, same)
+
+
 def _state(case: Case) -> RevertState:
-    return verbs(case.driver, SupportsRevert).revert_state(case.target)
+    return reverts(case.driver, case.share).revert_state(case.target)
 
 
 def _as_it_was(case: Case) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from revertkit.capabilities import verbs
-from revertkit.driver import SupportsRevert
 from revertkit.errors import Conflict, InvalidInput
 from revertkit.models import Operation, RevertState, Share, Snapshot
 from revertkit.operations import load_case
+from revertkit.operations.revert import reverts
 from revertkit.operations.site import Site
 from revertkit.status import RESTING, Status
 from revertkit.store import move, operations, shares
@@ -59,6 +58,6 @@ def _check_whole(site: Site, share: Share) -> None:
     if last is None or last.recorded:
         return
     case = load_case(site, last)
-    state = verbs(case.driver, SupportsRevert).revert_state(case.target)
+    state = reverts(case.driver, share).revert_state(case.target)
     if state in (RevertState.HALFWAY, RevertState.REVERTED):
         raise Conflict(f"the backend says that its revert is {state}: run `revertkit recover`, which finishes it")

@@ -47,16 +47,15 @@ class NewShare:
 
 def operation_for(kind: OperationKind, context: Context, site: Site, share: Share, **more: Any) -> Operation:
     """Make the record of a new operation."""
+    active = {"replica_id": share.replica.id, "host": share.pool.host}
     return Operation(
         id=new_id(),
         kind=kind,
         project_id=share.project_id,
         share_id=share.id,
-        replica_id=share.replica.id,
-        host=share.pool.host,
         request_id=context.request_id,
         created_at=site.now(),
-        **more,
+        **{**active, **more},
     )
 
 
@@ -68,9 +67,9 @@ def accept_create(tx: Connection, site: Site, context: Context, share_id: str, n
     """
     if new.snapshot:
         _check_source(tx, new)
-    quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size)
     share = new_record(site, context, share_id, new)
-    shares.add(tx, share)
+    quota.check(tx, context.project_id, new.size, shares=1, gigabytes=new.size, **quota.of_replicas(share, 1))
+    shares.add(tx, share, site.zone(share.pool))
     kind = OperationKind.CREATE_SHARE_FROM_SNAPSHOT if new.snapshot else OperationKind.CREATE_SHARE
     source = new.snapshot.id if new.snapshot else None
     operation = operation_for(kind, context, site, share, snapshot_id=source)
@@ -97,6 +96,7 @@ def new_record(site: Site, context: Context, share_id: str, new: NewShare) -> Sh
         id=new.replica_id,
         share_id=share_id,
         host=new.pool.host,
+        backend=new.pool.backend,
         pool=new.pool.pool,
         size=new.size,
         protocol=new.protocol,
@@ -112,6 +112,7 @@ def new_record(site: Site, context: Context, share_id: str, new: NewShare) -> Sh
         share_type_id=new.share_type.id,
         snapshot_id=new.snapshot.id if new.snapshot else None,
         **share_types.copied(new.share_type.extra_specs),
+        replication_type=new.share_type.extra_specs.get("replication_type"),
         metadata=dict(new.metadata),
         created_at=site.now(),
         status=Status.CREATING,
@@ -144,18 +145,29 @@ class CreateShareFromSnapshot(Story):
 
 
 def accept_delete(tx: Connection, site: Site, context: Context, share: Share, *, force: bool) -> Operation:
-    """Begin to delete a share that has no snapshots.
+    """Begin to delete a share that has no snapshots and no other replica.
 
     Raises:
         Conflict: it has some, or its status forbids it.
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
+    check_alone(share)
     if count := snapshots.count(tx, share.id):
         raise Conflict(f"share {share.id} has {count} snapshot{'s' * (count > 1)}; delete those first")
     operation = operation_for(OperationKind.DELETE_SHARE, context, site, share)
     begin(tx, operation, share, at_rest=force)
     return operation
+
+
+def check_alone(share: Share) -> None:
+    """See that a share has no replica but its active one.
+
+    Raises:
+        Conflict: it has; names them.
+    """
+    if others := share.replica.peers:
+        raise Conflict(f"share {share.id} has other replicas ({', '.join(others)}); delete those first")
 
 
 class DeleteShare(Story):
@@ -193,8 +205,9 @@ def accept_resize(
     operation = operation_for(kind, context, site, share, new_size=new_size)
     begin(tx, operation, share)
     if grow:
-        quota.check(tx, share.project_id, new_size, gigabytes=new_size - share.size)
-        operations.reserve(tx, operation, {"gigabytes": new_size - share.size})
+        growth = quota.growth(share, new_size)
+        quota.check(tx, share.project_id, new_size, **growth)
+        operations.reserve(tx, operation, growth)
     return operation
 
 

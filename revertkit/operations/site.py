@@ -10,6 +10,7 @@ from revertkit import registry
 from revertkit.driver import ShareDriver
 from revertkit.errors import NotFound
 from revertkit.locks import Locks
+from revertkit.models import PoolId
 from revertkit.settings import BackendSettings
 from revertkit.store import Store
 
@@ -33,6 +34,10 @@ class Site:
         self.host, self.store, self.locks, self.backends, self.now = host, store, locks, backends, now
         self._drivers: dict[str, ShareDriver] = {}
         self._opening = threading.Lock()
+
+    def zone(self, pool: PoolId) -> str | None:
+        """Say in which availability zone a pool of this host is."""
+        return self.backends[pool.backend].availability_zone
 
     def driver(self, backend: str) -> ShareDriver:
         """Answer the driver of a backend.

@@ -18,15 +18,16 @@ from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import Case, Story, Work, begin
 from revertkit.status import Status
-from revertkit.store import shares, snapshots
+from revertkit.store import move, replicas, shares, snapshots
+from revertkit.store.tables import instances
 
 log = get_logger(__name__)
 
 
-def accept_create(
-    tx: Connection, site: Site, context: Context, share: Share, name: str | None, description: str | None
-) -> Operation:
-    """Put a new snapshot on record. Its moment is later than any of the share's, even if a clock steps back.
+def accept_create(tx: Connection, site: Site, context: Context, share: Share, **given: Any) -> Operation:
+    """Put a new snapshot on record, `given` its name, description and metadata.
+
+    Its moment is later than any of the share's, even if a clock steps back.
 
     Raises:
         NotSupported, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
@@ -36,7 +37,7 @@ def accept_create(
     if not share.snapshot_support:
         raise NotSupported(f"share {share.id} was made without snapshot_support (see its share type)")
     quota.check(tx, share.project_id, snapshots=1, snapshot_gigabytes=share.size)
-    snapshot = new_record(share, moment(tx, site, share), name=name, description=description)
+    snapshot = new_record(share, moment(tx, site, share), user_id=context.user_id, **given)
     operation = operation_for(OperationKind.CREATE_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share)
     put(tx, share, snapshot)
@@ -83,6 +84,12 @@ class CreateSnapshot(Story):
         """Bring it online where the share's type says so; the share is."""
         return snapshot_or_trouble(case)
 
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Settle it on the share; where it was not taken, no other replica will ever have it."""
+        super().close(tx, case, outcome)
+        if outcome is Outcome.FAILED:
+            _move_others(tx, case.target.snapshot_id, case.share, Status.ERROR, case.site.now())
+
     def recover(self, case: Case) -> None:
         """Conclude one that is on record as taken; give up any other: its moment has passed."""
         if case.operation.recorded:
@@ -118,7 +125,16 @@ def accept_delete(tx: Connection, site: Site, context: Context, snapshot: Snapsh
     share, snapshot = shares.get(tx, snapshot.share_id), snapshots.get(tx, snapshot.id)
     operation = operation_for(OperationKind.DELETE_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share, snapshot, at_rest=force)
+    _move_others(tx, snapshot.id, share, Status.DELETING, operation.created_at)
     return operation
+
+
+def _move_others(tx: Connection, snapshot_id: str, share: Share, to: Status, at: datetime) -> None:
+    """Move the instances on the other replicas: each drops its own by itself, once it is seen to follow."""
+    for other in replicas.others(tx, share.id):
+        for one in snapshots.on_replica(tx, other.replica):
+            if one.snapshot_id == snapshot_id:
+                move(tx, instances, one.id, set(Status), to, at)
 
 
 class DeleteSnapshot(Story):
@@ -135,4 +151,6 @@ class DeleteSnapshot(Story):
         """Remove the row too, once the backend has nothing left of it."""
         super().close(tx, case, outcome)
         if outcome is Outcome.DONE:
-            snapshots.remove(tx, case.target.snapshot_id)
+            snapshots.retire(tx, case.target, case.site.now())
+        else:
+            _move_others(tx, case.target.snapshot_id, case.share, Status.ERROR_DELETING, case.site.now())

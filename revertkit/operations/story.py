@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from sqlalchemy import Connection, Table
 
+from revertkit import telemetry
 from revertkit.driver import ShareDriver
 from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded
 from revertkit.log import get_logger
 from revertkit.models import (
     Message,
+    MessageDetail,
     MessageLevel,
     Operation,
     OperationKind,
     Outcome,
     Replica,
     Share,
+    ShareReplica,
     Snapshot,
     SnapshotInstance,
     Stored,
@@ -48,6 +51,8 @@ class Case:
     operation: Operation
     share: Share
     snapshot: SnapshotInstance | None
+    chosen: ShareReplica | None = None
+    """The replica that it is about, where that is not the active one."""
 
     @property
     def replica(self) -> Replica:
@@ -65,6 +70,12 @@ class Case:
         assert self.snapshot is not None, self.operation.kind
         return self.snapshot
 
+    @property
+    def other(self) -> ShareReplica:
+        """The replica, of an operation that is about one that is not active."""
+        assert self.chosen is not None, self.operation.kind
+        return self.chosen
+
 
 @dataclass(frozen=True)
 class Work:
@@ -73,6 +84,8 @@ class Work:
     share: Stored | None = None
     snapshot: Stored | None = None
     said: str = "done"
+    replica: Stored | None = None
+    """Of an operation that is about a replica that is not active."""
 
 
 class Story:
@@ -85,6 +98,10 @@ class Story:
     """Whether the user is told of success too, not only of failure."""
     records: ClassVar[bool] = True
     """Whether the driver's answer goes on record before the end; what lets go has none, and is just called again."""
+    holds_share: ClassVar[bool] = True
+    """Whether nothing else is done to its share meanwhile."""
+    holds_replica: ClassVar[bool] = False
+    """Whether nothing else is done meanwhile to the replica that it is about, which is not the active one."""
     holds_backend: ClassVar[bool] = False
     """Whether nothing else is taken from its backend, or let go, meanwhile: two shares must not be one volume."""
     puts_back: ClassVar[bool] = False
@@ -97,7 +114,7 @@ class Story:
     def record(self, tx: Connection, case: Case, work: Work) -> None:
         """Put what the backend holds now on record."""
         if work.share:
-            shares.set_stored(tx, case.share, work.share)
+            shares.set_stored(tx, case.replica, work.share)
         if work.snapshot:
             snapshots.set_backend_id(tx, case.target.id, work.snapshot.backend_id)
 
@@ -108,6 +125,8 @@ class Story:
             _close(tx, case, instances, case.snapshot.id, transitions.snapshot, outcome)
         if transitions.share:
             _close(tx, case, replicas, case.replica.id, transitions.share, outcome)
+        if transitions.replica:
+            _close(tx, case, replicas, case.other.id, transitions.replica, outcome)
 
     def run(self, case: Case, *, again: bool = False) -> None:
         """Run the operation to its end; `again`, where a dead process began it, so that a refusal may have changes
@@ -173,29 +192,39 @@ class Story:
         said = f"{said}; {trouble}; mend that and run `revertkit recover`" if trouble else said
         with case.site.store.write() as tx:
             if online is not None:
-                online.record(tx, case.replica.id)
+                online.record(tx)
             self.close(tx, case, outcome)
             operations.finish(tx, case.operation.id, outcome, said, at)
             if outcome is Outcome.FAILED or self.tells or trouble:
-                refused = outcome is Outcome.UNCHANGED and self.puts_back
-                bad = outcome is Outcome.FAILED or refused or trouble
                 messages.sweep(tx, at)
-                messages.add(tx, self._message(case, MessageLevel.ERROR if bad else MessageLevel.INFO, said))
+                messages.add(tx, self._message(case, self._detail(outcome, bool(trouble)), said))
         log.info("operation finished", operation=case.operation.id, kind=self.kind, outcome=outcome.value, found=said)
+        taken = (at - case.operation.created_at).total_seconds()
+        telemetry.tell(telemetry.OperationEnded(self.kind, outcome, taken))
 
     def _record(self, case: Case, work: Work) -> None:
         with case.site.store.write() as tx:
+            if case.share.replication_type and shares.get(tx, case.share.id).replica.id != case.replica.id:
+                raise Conflict(f"the active replica of share {case.share.id} is another by now")
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
 
-    def _message(self, case: Case, level: MessageLevel, said: str) -> Message:
+    def _detail(self, outcome: Outcome, trouble: bool) -> MessageDetail:
+        if outcome is Outcome.FAILED:
+            return MessageDetail.FAILED
+        if outcome is Outcome.UNCHANGED and self.puts_back:
+            return MessageDetail.REFUSED
+        return MessageDetail.TROUBLE if trouble else MessageDetail.DONE
+
+    def _message(self, case: Case, detail: MessageDetail, said: str) -> Message:
         at = case.site.now()
         return Message(
             id=new_id(),
             project_id=case.operation.project_id,
             request_id=case.operation.request_id,
             action=self.kind,
-            level=level,
+            level=MessageLevel.INFO if detail is MessageDetail.DONE else MessageLevel.ERROR,
+            detail=detail,
             resource_type="SHARE",
             resource_id=case.share.id,
             text=f"{spoken(self.kind)}: {said}",
@@ -214,6 +243,7 @@ def begin(
     share: Share,
     snapshot: Snapshot | None = None,
     *,
+    replica: ShareReplica | None = None,
     at_rest: bool = False,
 ) -> None:
     """Move the statuses to "during" and put the operation on record; part of the accept's transaction.
@@ -224,25 +254,44 @@ def begin(
         Conflict: another operation of the share, or one that reads the snapshot, is on record as under way, or a
             status is not one to begin from.
     """
-    others = operations.unfinished(tx, share_id=share.id)
+    others = [other for other in operations.unfinished(tx, share_id=share.id) if not _beside(operation, other)]
     others += operations.unfinished(tx, snapshot_id=snapshot.id) if snapshot else []
     if others:
         raise Conflict(_in_the_way(share, others[0]))
     transitions = TRANSITIONS[operation.kind]
+    row = _Row(tx, operation.created_at, at_rest)
     if transitions.share_in:
         allowed = transitions.share_in | (RESTING - {Status.REVERTING_ERROR} if at_rest else frozenset())
         check_in(share.status, allowed, f"share {share.id}")
     if transitions.share and not transitions.share.born:
-        before = RESTING if at_rest else transitions.share.before
-        check_in(share.status, before, f"share {share.id}")
-        move(tx, replicas, share.replica.id, before, transitions.share.during, operation.created_at)
+        row.begin(transitions.share, replicas, share.replica.id, share.status, f"share {share.id}")
+    if transitions.replica and not transitions.replica.born and replica:
+        row.begin(transitions.replica, replicas, replica.id, replica.status, f"replica {replica.id}")
     if transitions.snapshot_in and snapshot:
         check_in(snapshot.status, transitions.snapshot_in, f"snapshot {snapshot.id}")
     if transitions.snapshot and not transitions.snapshot.born and snapshot:
-        before = RESTING if at_rest else transitions.snapshot.before
-        check_in(snapshot.status, before, f"snapshot {snapshot.id}")
-        move(tx, instances, snapshot.instance_id, before, transitions.snapshot.during, operation.created_at)
+        row.begin(transitions.snapshot, instances, snapshot.instance_id, snapshot.status, f"snapshot {snapshot.id}")
     operations.add(tx, operation)
+
+
+@dataclass(frozen=True)
+class _Row:
+    tx: Connection
+    at: datetime
+    at_rest: bool
+
+    def begin(self, rule: Transition, table: Table, row_id: str, found: Status, what: str) -> None:
+        before = RESTING if self.at_rest else rule.before
+        check_in(found, before, what)
+        move(self.tx, table, row_id, before, rule.during, self.at)
+
+
+BESIDE = frozenset({OperationKind.CREATE_REPLICA, OperationKind.DELETE_REPLICA})
+"""They touch nothing but their own replica, and may take long: whatever is done to the active one goes on."""
+
+
+def _beside(one: Operation, other: Operation) -> bool:
+    return one.replica_id != other.replica_id and (one.kind in BESIDE or other.kind in BESIDE)
 
 
 def check_in(found: Status, allowed: Collection[Status], what: str) -> None:

@@ -1,54 +1,65 @@
-"""Which pool a new share goes to: one that has what its type asks for, with the most room.
+"""Which pool a new share or replica goes to: filters say which can take it, weighers which of those is best.
 
-Capabilities and free capacity only, so far; Manila's operators, over-subscription and weighers come with the REST API.
+Pure functions of the pools' reports (pool_report.py) and a :class:`Request`. docs/scheduler.md tells it to operators.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
-from revertkit import share_types
 from revertkit.errors import NotSupported
 from revertkit.models import PoolId
+from revertkit.scheduler import filters, weighers
+from revertkit.scheduler.extra_specs import Report
+from revertkit.scheduler.request import Active, Request
 
-Report = Mapping[str, Any]
-
-
-def place(
-    pools: Sequence[tuple[PoolId, Report]], specs: Mapping[str, str], size: int, silent: Mapping[str, str]
-) -> PoolId:
-    """Choose a pool for a share of `size` GiB; `silent` says which backends could not be asked, and why.
-
-    Raises:
-        NotSupported: none will do; says of each why not.
-    """
-    refusals = {pool: why_not(report, specs, size) for pool, report in pools}
-    fitting = [(report["free_capacity_gb"], pool) for pool, report in pools if not refusals[pool]]
-    if not fitting:
-        said = (
-            "; ".join(f"{where}: {why}" for where, why in [*refusals.items(), *silent.items()])
-            or "no backend is configured"
-        )
-        raise NotSupported(f"no pool can hold this share ({said})")
-    return max(fitting)[1]
+__all__ = ["Active", "Explanation", "Report", "Request", "Verdict", "explain", "filters"]
 
 
-def why_not(report: Report, specs: Mapping[str, str], size: int) -> str:
-    """Say why a pool cannot hold such a share; empty if it can."""
-    for key, wanted in specs.items():
-        if ":" not in key and not _has(report.get(key), key, wanted):
-            return f"{key} is {report.get(key)}, the share type wants {wanted}"
-    if report["free_capacity_gb"] < size:
-        return f"{report['free_capacity_gb']} GiB free, {size} wanted"
-    return ""
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of one pool: what each filter has against it, or its weight from 0 to 1 among those that can."""
+
+    pool: PoolId
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    weight: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.pool}: {'; '.join(self.refusals.values()) or 'fits'}"
 
 
-def _has(found: Any, key: str, wanted: str) -> bool:
-    if isinstance(found, bool):
-        return found or not share_types.boolean(key, wanted) if key in share_types.COPIED else found == _bool(wanted)
-    return str(found).lower() == wanted.removeprefix("<is> ").lower()
+@dataclass(frozen=True)
+class Explanation:
+    """Every pool's verdict, the best first, and why some backends could not be asked."""
+
+    verdicts: tuple[Verdict, ...]
+    silent: Mapping[str, str]
+
+    def chosen(self) -> PoolId:
+        """Answer the pool that it goes to.
+
+        Raises:
+            NotSupported: to none; says of each pool and of each silent backend why not.
+        """
+        if self.verdicts and not self.verdicts[0].refusals:
+            return self.verdicts[0].pool
+        said = [*map(str, self.verdicts), *(f"{backend}: {why}" for backend, why in self.silent.items())]
+        raise NotSupported(f"no pool can hold this share ({'; '.join(said) or 'no backend is configured'})")
 
 
-def _bool(text: str) -> bool:
-    return text.removeprefix("<is> ").strip().lower() in ("true", "t", "yes", "y", "on", "1")
+def explain(pools: Sequence[tuple[PoolId, Report]], request: Request, silent: Mapping[str, str]) -> Explanation:
+    """Say of every pool whether it can, the best first; of equally good ones, the one that came first."""
+    refusals = [refusals_of(pool, report, request) for pool, report in pools]
+    judged = list(zip(pools, refusals, strict=True))
+    fitting = [each for each, against in judged if not against]
+    weights = weighers.normalised([weighers.capacity(report, request) for _, report in fitting])
+    good = [Verdict(pool, weight=weight) for (pool, _), weight in zip(fitting, weights, strict=True)]
+    bad = [Verdict(pool, against) for (pool, _), against in judged if against]
+    return Explanation((*sorted(good, key=lambda verdict: -(verdict.weight or 0)), *bad), silent)
+
+
+def refusals_of(pool: PoolId, report: Report, request: Request) -> dict[str, str]:
+    """Say by filter why a pool cannot; empty if it can."""
+    found = {name: why_not(pool, report, request) for name, why_not in filters.FILTERS.items()}
+    return {name: why for name, why in found.items() if why}

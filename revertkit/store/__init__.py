@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -13,14 +14,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, event, make_url, select, update
+from sqlalchemy import Column, Connection, Table, create_engine, event, make_url, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from revertkit import telemetry
 from revertkit.errors import Conflict, InvalidInput, NotFound, StoreError
 
 BUSY_SECONDS = 30
 """How long a SQLite write waits for another's; the transactions themselves take milliseconds."""
 
+
+CONNECTIONS = 48
+"""How many of SQLite's are kept: more than a server has threads, since opening one costs as much as a request."""
 
 WAL_AGAIN_SECONDS = 0.01
 """How soon a new database that another process is just turning to WAL is looked at again."""
@@ -38,10 +43,12 @@ class Store:
         self.shown = parsed.render_as_string()
         """The URL without its password."""
         try:
-            self.engine = create_engine(parsed)
+            embedded = parsed.get_backend_name() == "sqlite"
+            self.engine = create_engine(parsed, **({"pool_size": CONNECTIONS} if embedded else {}))
         except (SQLAlchemyError, ImportError) as failure:
             raise StoreError(f"database {self.shown} cannot be used: {failure}") from failure
-        if self.engine.dialect.name == "sqlite":
+        self._writing = threading.Lock() if embedded else None
+        if embedded:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
 
@@ -59,10 +66,26 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that writes, begun for writing. Committed at the end, rolled back when anything raises."""
-        with _told(self.shown), self.engine.connect() as connection:
+        with _told(self.shown), self._turn(), self.engine.connect() as connection:
             connection.execution_options(revertkit_write=True)
+            asked = time.monotonic()
             with connection.begin():
+                telemetry.tell(telemetry.WriteBegun(time.monotonic() - asked))
                 yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let the threads of this process write one after the other where the database would: SQLite's own waiting
+        looks only every so often, and whoever came last may get in first."""
+        if self._writing is None:
+            yield
+            return
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreError(f"database {self.shown}: another thread of this process has held it for {BUSY_SECONDS} s")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
 
 def move(tx: Connection, table: Table, row_id: str, before: Collection[str], to: str, at: datetime) -> None:
@@ -72,12 +95,22 @@ def move(tx: Connection, table: Table, row_id: str, before: Collection[str], to:
         Conflict: the row is in another status, which is named. Nothing has changed.
         NotFound: there is no such row.
     """
+    _swap(tx, table.c.status, row_id, before, to, at)
+
+
+def move_state(tx: Connection, table: Table, row_id: str, before: Collection[str], to: str, at: datetime) -> None:
+    """Change how one replica stands to its active one; as :func:`move`."""
+    _swap(tx, table.c.replica_state, row_id, before, to, at)
+
+
+def _swap(tx: Connection, column: Column[str], row_id: str, before: Collection[str], to: str, at: datetime) -> None:
+    table = column.table
     changed = tx.execute(
-        update(table).where(table.c.id == row_id, table.c.status.in_(before)).values(status=to, updated_at=at)
+        update(table).where(table.c.id == row_id, column.in_(before)).values({column: to, table.c.updated_at: at})
     )
     if changed.rowcount == 1:
         return
-    found = tx.execute(select(table.c.status).where(table.c.id == row_id)).scalar()
+    found = tx.execute(select(column).where(table.c.id == row_id)).scalar()
     if found is None:
         raise NotFound(f"{table.name} has no {row_id}")
     raise Conflict(f"{row_id} is {found}, and would have to be {' or '.join(sorted(before))}")

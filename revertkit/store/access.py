@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from revertkit.errors import Conflict, NotFound
@@ -47,6 +47,21 @@ class Rules:
             if text in (rule.id, rule.access_to):
                 return rule
         raise NotFound(f"{self.noun} {owner_id} has no access rule {text!r}")
+
+    def get(self, tx: Connection, rule_id: str) -> tuple[str, AccessRule]:
+        """Read a rule, and whose it is.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = tx.execute(select(self.table).where(self.table.c.id == rule_id)).first()
+        if row is None:
+            raise NotFound(f"there is no access rule {rule_id!r}")
+        return str(row._mapping[f"{self.noun}_id"]), rule_record(row)
+
+    def note(self, tx: Connection, rule_id: str, metadata: dict[str, str]) -> None:
+        """Set a rule's metadata."""
+        tx.execute(update(self.table).where(self.table.c.id == rule_id).values(metadata=metadata))
 
     def remove(self, tx: Connection, rule_id: str) -> None:
         """Delete a rule's row."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from revertkit.models import TICK, Operation, OperationKind, Outcome
-from revertkit.store.tables import operations, reservations
+from revertkit.store.tables import operations, reservations, snapshots
 
 
 def add(tx: Connection, operation: Operation) -> None:
@@ -44,15 +45,24 @@ def finish(tx: Connection, operation_id: str, outcome: Outcome, found: str, at: 
 
 
 def unfinished(
-    tx: Connection, host: str | None = None, share_id: str | None = None, snapshot_id: str | None = None
+    tx: Connection,
+    host: str | None = None,
+    share_id: str | None = None,
+    snapshot_id: str | None = None,
+    replica_id: str | None = None,
 ) -> list[Operation]:
-    """List the operations under way or interrupted, oldest first: all, a host's, a share's, a snapshot's."""
-    query = select(operations).where(operations.c.finished_at.is_(None))
-    query = query.where(operations.c.host == host) if host is not None else query
-    query = query.where(operations.c.share_id == share_id) if share_id is not None else query
-    query = query.where(operations.c.snapshot_id == snapshot_id) if snapshot_id is not None else query
+    """List the operations under way or interrupted, oldest first: all, or those of a host, share, snapshot, replica."""
+    named = {"host": host, "share_id": share_id, "snapshot_id": snapshot_id, "replica_id": replica_id}
+    of = {name: value for name, value in named.items() if value is not None}
     # Ordered here: asked to order, SQLite takes the index of all that a share ever did, and reads it to the end.
-    return sorted(map(_operation, tx.execute(query)), key=lambda operation: (operation.created_at, operation.id))
+    found = map(_operation, tx.execute(_unfinished(*of), of))
+    return sorted(found, key=lambda operation: (operation.created_at, operation.id))
+
+
+@cache
+def _unfinished(*columns: str) -> Select[Any]:
+    query = select(operations).where(operations.c.finished_at.is_(None))
+    return query.where(*(operations.c[name] == bindparam(name) for name in columns))
 
 
 def last_revert(tx: Connection, share_id: str) -> Operation | None:
@@ -69,5 +79,27 @@ def get(tx: Connection, operation_id: str) -> Operation:
     return _operation(tx.execute(select(operations).where(operations.c.id == operation_id)).one())
 
 
+def last_turn(tx: Connection, share_id: str) -> datetime | None:
+    """Say when a revert or a promotion of the share was last accepted; a look that began earlier is of no account."""
+    turns = operations.c.kind.in_((OperationKind.REVERT_TO_SNAPSHOT, OperationKind.PROMOTE_REPLICA))
+    moment: datetime | None = tx.execute(
+        select(func.max(operations.c.created_at)).where(operations.c.share_id == share_id, turns)
+    ).scalar()
+    return moment
+
+
+def reverted_to(tx: Connection, share_id: str, since: datetime) -> list[str]:
+    """Name the snapshots that the share was, or may have been, reverted to after `since`, the oldest snapshot first."""
+    changed = operations.c.outcome.is_(None) | (operations.c.outcome != Outcome.UNCHANGED)
+    query = select(snapshots.c.id).join(operations, operations.c.snapshot_id == snapshots.c.id).distinct()
+    query = query.where(
+        operations.c.share_id == share_id,
+        operations.c.kind == OperationKind.REVERT_TO_SNAPSHOT,
+        operations.c.created_at > since,
+        changed,
+    )
+    return list(tx.execute(query.add_columns(snapshots.c.created_at).order_by(snapshots.c.created_at)).scalars())
+
+
 def _operation(row: Row[Any]) -> Operation:
-    return Operation(**row._mapping)
+    return Operation(**{**row._mapping, "forced": bool(row.forced)})

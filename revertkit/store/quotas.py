@@ -33,7 +33,9 @@ def in_use(tx: Connection, project_id: str) -> dict[str, int]:
     mine = shares.c.project_id == project_id
     share_count, gigabytes = tx.execute(select(func.count(), func.sum(shares.c.size)).where(mine)).one()
     snapshot_count, snapshot_gigabytes = tx.execute(
-        select(func.count(), func.sum(snapshots.c.size)).where(snapshots.c.project_id == project_id)
+        select(func.count(), func.sum(snapshots.c.size)).where(
+            snapshots.c.project_id == project_id, snapshots.c.deleted_at.is_(None)
+        )
     ).one()
     replicated = select(func.count(), func.sum(shares.c.size)).join(replicas, replicas.c.share_id == shares.c.id)
     replica_count, replica_gigabytes = tx.execute(replicated.where(mine, shares.c.replication_type.is_not(None))).one()

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from revertkit.errors import StoreError
 from revertkit.store import Store
 
-HEAD = "0002"
+HEAD = "0004"
 """The version that this revertkit reads and writes; a test holds it against ``migrations/``."""
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from revertkit.errors import NotFound
 from revertkit.models import AccessLevel, AccessRule, ExportLocation, PoolId, Replica, Share, Stored
-from revertkit.status import ReplicaState, RuleState, Status
+from revertkit.status import ReplicaState, RulesStatus, RuleState, Status
 from revertkit.store.names import resolve
 from revertkit.store.tables import access_rules, export_locations, replicas, shares
 
-_ACTIVE = select(
+ACTIVE = select(
     shares,
     replicas.c.id.label("replica_id"),
     replicas.c.host,
@@ -24,8 +25,13 @@ _ACTIVE = select(
     replicas.c.undo_id,
     replicas.c.status,
     replicas.c.replica_state,
+    replicas.c.availability_zone,
     replicas.c.updated_at,
 ).join(replicas, (replicas.c.share_id == shares.c.id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
+_BY_ID = ACTIVE.where(shares.c.id == bindparam("wanted"))
+"""Made once, as other statements that every request and operation needs: making one takes longer than running it."""
+AT_ONCE = 500
+"""How many owners are named in one query: below what any database allows."""
 _COPIED = (
     "id",
     "project_id",
@@ -46,8 +52,8 @@ _COPIED = (
 )
 
 
-def add(tx: Connection, share: Share) -> None:
-    """Insert a share and its active replica."""
+def add(tx: Connection, share: Share, zone: str | None = None) -> None:
+    """Insert a share and its active replica, which is in availability zone `zone`."""
     tx.execute(insert(shares).values({name: getattr(share, name) for name in _COPIED}))
     tx.execute(
         insert(replicas).values(
@@ -58,6 +64,7 @@ def add(tx: Connection, share: Share) -> None:
             pool=share.pool.pool,
             status=share.status,
             replica_state=share.replica.state,
+            availability_zone=zone,
             created_at=share.created_at,
         )
     )
@@ -65,6 +72,9 @@ def add(tx: Connection, share: Share) -> None:
 
 def find(tx: Connection, text: str, project_id: str | None) -> Share:
     """Find a share by id or name, within a project or (None) in all."""
+    rows = tx.execute(_BY_ID, {"wanted": text}).all()
+    if rows and project_id in (None, rows[0].project_id):
+        return records(tx, rows)[0]
     scope = [] if project_id is None else [shares.c.project_id == project_id]
     return get(tx, resolve(tx, shares, "share", text, *scope))
 
@@ -75,10 +85,10 @@ def get(tx: Connection, share_id: str) -> Share:
     Raises:
         NotFound: there is none.
     """
-    found = _read(tx, shares.c.id == share_id)
-    if not found:
+    rows = tx.execute(_BY_ID, {"wanted": share_id}).all()
+    if not rows:
         raise NotFound(f"there is no share {share_id}")
-    return found[0]
+    return records(tx, rows)[0]
 
 
 def listed(tx: Connection, project_id: str | None, share_type_id: str | None = None) -> list[Share]:
@@ -93,6 +103,20 @@ def on_host(tx: Connection, host: str, statuses: Iterable[Status]) -> list[Share
     return _read(tx, replicas.c.host == host, replicas.c.status.in_(statuses))
 
 
+def allocated(tx: Connection, host: str, backend: str) -> dict[str, int]:
+    """Sum up, by pool of a backend, the sizes of all shares that are there, in GiB."""
+    query = select(replicas.c.pool, func.sum(shares.c.size)).join(shares, replicas.c.share_id == shares.c.id)
+    there = query.where(replicas.c.host == host, replicas.c.backend == backend).group_by(replicas.c.pool)
+    return {pool: int(size) for pool, size in tx.execute(there)}
+
+
+def by_status(tx: Connection) -> dict[Status, int]:
+    """Count all shares by the status of their active replica."""
+    active = replicas.c.replica_state == ReplicaState.ACTIVE
+    query = select(replicas.c.status, func.count()).where(active).group_by(replicas.c.status)
+    return {Status(status): int(count) for status, count in tx.execute(query)}
+
+
 def hold(tx: Connection, share_id: str) -> None:
     """Hold the share's row until the end of the transaction, before anything is read that the transaction decides on.
 
@@ -103,14 +127,17 @@ def hold(tx: Connection, share_id: str) -> None:
         raise NotFound(f"there is no share {share_id}")
 
 
-def set_stored(tx: Connection, share: Share, stored: Stored) -> None:
-    """Record what the backend holds now: identity, undo and size."""
+def set_stored(tx: Connection, replica: Replica, stored: Stored) -> None:
+    """Record what the backend of the active replica holds now: identity, undo and size."""
+    set_identity(tx, replica.id, stored)
+    tx.execute(update(shares).where(shares.c.id == replica.share_id).values(size=stored.size))
+
+
+def set_identity(tx: Connection, replica_id: str, stored: Stored) -> None:
+    """Record the identity of any replica on its backend."""
     tx.execute(
-        update(replicas)
-        .where(replicas.c.id == share.replica.id)
-        .values(backend_id=stored.backend_id, undo_id=stored.undo_id)
+        update(replicas).where(replicas.c.id == replica_id).values(backend_id=stored.backend_id, undo_id=stored.undo_id)
     )
-    tx.execute(update(shares).where(shares.c.id == share.id).values(size=stored.size))
 
 
 def set_last_snapshot(tx: Connection, share_id: str, at: datetime) -> None:
@@ -136,27 +163,52 @@ def remove(tx: Connection, share_id: str) -> None:
     tx.execute(delete(shares).where(shares.c.id == share_id))
 
 
+def describe(tx: Connection, share_id: str, **values: Any) -> None:
+    """Set what people say of a share: name, description, metadata."""
+    tx.execute(update(shares).where(shares.c.id == share_id).values(values))
+
+
 def _read(tx: Connection, *where: ColumnElement[bool]) -> list[Share]:
-    rows = tx.execute(_ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all()
+    return records(tx, tx.execute(ACTIVE.where(*where).order_by(shares.c.created_at, shares.c.id)).all())
+
+
+def records(tx: Connection, rows: Sequence[Row[Any]]) -> list[Share]:
+    """Read rows of :data:`ACTIVE`, with rules, locations, peers: three queries more, however many they are."""
     rules = grouped(tx, access_rules, access_rules.c.share_id, [row.id for row in rows])
     locations = grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
-    return [_share(row, rules.get(row.id, ()), locations.get(row.replica_id, ())) for row in rows]
+    every = peers(tx, [row.id for row in rows if row.replication_type])
+    return [
+        _share(row, rules.get(row.id, ()), locations.get(row.replica_id, ()), every.get(row.id, ())) for row in rows
+    ]
+
+
+def peers(tx: Connection, share_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Name all replicas of these shares, by share."""
+    found = grouped(tx, replicas, replicas.c.share_id, share_ids)
+    return {share_id: [row.id for row in rows] for share_id, rows in found.items()}
 
 
 def grouped(tx: Connection, table: Any, owner: Any, ids: Sequence[str]) -> dict[str, list[Any]]:
     """Read the rows of `table` that belong to these owners, by owner."""
     found: dict[str, list[Any]] = {}
-    query = select(table).order_by(*table.primary_key)
-    for row in tx.execute(query.where(owner.in_(ids)) if len(ids) < 500 else query).all():
-        found.setdefault(getattr(row, owner.name), []).append(row)
+    for start in range(0, len(ids), AT_ONCE):
+        for row in tx.execute(_owned(table, owner), {"owners": ids[start : start + AT_ONCE]}):
+            found.setdefault(getattr(row, owner.name), []).append(row)
     return found
 
 
-def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Share:
-    replica = Replica(
+@cache
+def _owned(table: Any, owner: Any) -> Select[Any]:
+    return select(table).where(owner.in_(bindparam("owners", expanding=True))).order_by(*table.primary_key)
+
+
+def replica_record(row: Row[Any], rules: Sequence[Any], every: Sequence[str], **more: Any) -> Replica:
+    """Read what a driver sees of a replica, from a row of :data:`ACTIVE` or one like it."""
+    return Replica(
         id=row.replica_id,
         share_id=row.id,
         host=row.host,
+        backend=row.backend,
         pool=row.pool,
         size=row.size,
         protocol=row.protocol,
@@ -164,7 +216,13 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         undo_id=row.undo_id,
         state=ReplicaState(row.replica_state),
         rules=in_force(rules),
+        peers=tuple(one for one in every if one != row.replica_id),
+        **more,
     )
+
+
+def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any], every: Sequence[str]) -> Share:
+    replica = replica_record(row, rules, every)
     return Share(
         **{name: getattr(row, name) for name in _COPIED if name != "metadata"},
         metadata=row._mapping[shares.c.metadata],
@@ -172,8 +230,17 @@ def _share(row: Row[Any], rules: Sequence[Any], locations: Sequence[Any]) -> Sha
         status=Status(row.status),
         pool=PoolId(row.host, row.backend, row.pool),
         replica=replica,
+        availability_zone=row.availability_zone,
+        access_rules_status=_together(rules),
         export_locations=location_records(locations),
     )
+
+
+def _together(rules: Sequence[Row[Any]]) -> RulesStatus:
+    states = {rule.status for rule in rules}
+    if RuleState.ERROR in states:
+        return RulesStatus.ERROR
+    return RulesStatus.ACTIVE if states <= {RuleState.ACTIVE} else RulesStatus.SYNCING
 
 
 def location_records(rows: Sequence[Row[Any]]) -> tuple[ExportLocation, ...]:
@@ -196,5 +263,7 @@ def rule_record(row: Row[Any]) -> AccessRule:
         access_to=row.access_to,
         access_level=AccessLevel(row.access_level),
         state=RuleState(row.status),
+        metadata=row._mapping["metadata"] or {},
         created_at=row.created_at,
+        updated_at=row.updated_at,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -25,6 +26,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
+
+from revertkit.status import ReplicaState
 
 metadata = MetaData(
     naming_convention={
@@ -68,6 +71,13 @@ share_types = Table(
     Column("is_public", Boolean, nullable=False),
     Column("created_at", Time, nullable=False),
 )
+share_type_projects = Table(
+    "share_type_projects",
+    metadata,
+    _of("share_type_id", "share_types.id", primary_key=True),
+    Column("project_id", String(255), primary_key=True),
+)
+"""Who may use a type that is not public."""
 extra_specs = Table(
     "extra_specs",
     metadata,
@@ -111,8 +121,25 @@ replicas = Table(
     Column("replica_state", String(16), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time),
+    Column("availability_zone", String(255)),
+    Column("looked_at", Time),
+    Column("in_sync_at", Time),
+    Column("followed_at", Time),
+    Column("seconds_behind", Float),
+    Column("found", Text),
+    Column("needs_full_copy", Boolean),
     Index(None, "host", "status"),
+    Index("uq_replicas_place", "share_id", "host", "backend", "pool", unique=True),
 )
+Index(
+    "uq_replicas_active",
+    replicas.c.share_id,
+    unique=True,
+    sqlite_where=replicas.c.replica_state == ReplicaState.ACTIVE,
+    postgresql_where=replicas.c.replica_state == ReplicaState.ACTIVE,
+)
+"""A share has one active replica, whatever happens. `followed_at` is a moment in the order of the share's operations:
+a revert accepted after it is one that the replica has not been seen to follow."""
 snapshots = Table(
     "snapshots",
     metadata,
@@ -124,10 +151,13 @@ snapshots = Table(
     Column("size", Integer, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("created_at", Time, nullable=False),
+    Column("user_id", String(255)),
+    Column("deleted_at", Time),
     Index(None, "share_id", "created_at", unique=True),
     Index(None, "project_id", "created_at"),
 )
-"""The unique index answers "which is the latest of this share" in one look-up, and makes a tie impossible."""
+"""The unique index answers "which is the latest of this share" in one look-up, and makes a tie impossible. One with
+`deleted_at` is gone from its share and of no account: its row stays until every other replica has dropped it too."""
 instances = Table(
     "snapshot_instances",
     metadata,
@@ -151,6 +181,7 @@ access_rules = Table(
     Column("status", String(32), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time),
+    Column("metadata", JSON),
     UniqueConstraint("share_id", "access_type", "access_to"),
 )
 snapshot_access_rules = Table(
@@ -164,6 +195,7 @@ snapshot_access_rules = Table(
     Column("status", String(32), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time),
+    Column("metadata", JSON),
     UniqueConstraint("snapshot_id", "access_type", "access_to"),
 )
 export_locations = Table(
@@ -201,6 +233,7 @@ operations = Table(
     Column("new_size", Integer),
     Column("existing", String(1024)),
     Column("status_before", String(32)),
+    Column("forced", Boolean),
     Column("host", String(255), nullable=False),
     Column("request_id", String(64), nullable=False),
     Column("recorded", Boolean, nullable=False),
@@ -233,5 +266,15 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False),
+    Column("detail", String(16)),
     Index(None, "project_id", "created_at"),
 )
+disabled_backends = Table(
+    "disabled_backends",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("backend", String(255), primary_key=True),
+    Column("reason", Text),
+    Column("disabled_at", Time, nullable=False),
+)
+"""Where an administrator lets no new share be placed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import time
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def wait_for_end(pids: list[int], seconds: float) -> list[int]:
     """Wait until these processes have ended, `seconds` at the most; answer those that have not."""
     deadline = time.monotonic() + seconds
     return [pid for pid in pids if not _ended(pid, deadline)]
+
+
+def end(pids: list[int], seconds: float) -> list[int]:
+    """Tell these processes to end (SIGTERM), and wait for it; answer those that have not."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
+            os.kill(pid, signal.SIGTERM)
+    return wait_for_end(pids, seconds)
 
 
 def _ended(pid: int, deadline: float) -> bool:

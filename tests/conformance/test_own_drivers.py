@@ -15,9 +15,10 @@ from revertkit.conformance import report
 
 CLAIMS = {
     "memory": "snapshots,create_from_snapshot,revert,mountable_snapshots,extend,shrink,access_rules,exports,"
-    "manage,manage_snapshots,kept,shrink_with_snapshots,exported,foreign_snapshot,foreign_share,leftovers",
-    "directory": "snapshots,create_from_snapshot,revert,extend,shrink,kept,shrink_with_snapshots,hold,leftovers,"
-    "attributes,acls",
+    "manage,manage_snapshots,replication,replicated_revert,peer,kept,shrink_with_snapshots,exported,foreign_snapshot,"
+    "foreign_share,leftovers",
+    "directory": "snapshots,create_from_snapshot,revert,extend,shrink,replication,replicated_revert,peer,kept,"
+    "shrink_with_snapshots,hold,leftovers,attributes,acls",
 }
 """What must not be missing of each: all that it claims, and every hook that it can have."""
 SKIPPED = {
@@ -39,9 +40,10 @@ NOT_TRIED = {"memory": {9, 11, 13}, "directory": {11}}
 def test_it_conforms(driver: str, fast_root: Path, tmp_path: Path) -> None:
     """Nothing fails, nothing that is claimed is skipped, every step is swept."""
     shares, out = fast_root / f"shares-{driver}", tmp_path / "report.json"
-    shares.mkdir()
+    for each in (shares, peer := fast_root / f"peer-{driver}"):
+        each.mkdir()
     settings = tmp_path / "revertkit.toml"
-    option = f'mount_root = "{shares}"' if driver == "directory" else "capacity_gb = 100"
+    option = f'mount_root = "{shares}"\npeers = ["{peer}"]' if driver == "directory" else "capacity_gb = 100"
     settings.write_text(f'[backends.fast]\ndriver = "{driver}"\n{option}\n')
     command = [sys.executable, "-m", "pytest", "--pyargs", "revertkit.conformance", "-p", "no:cacheprovider"]
     asked = ["--driver", driver, "--config", str(settings), "--require", CLAIMS[driver], "--report", str(out)]
@@ -58,5 +60,5 @@ def test_it_conforms(driver: str, fast_root: Path, tmp_path: Path) -> None:
     assert sum(one.swept for one in found.points if "lie" not in one.operation) >= POINTS[driver]
     assert f"points swept: {found.swept} of {found.swept}" in ran.stdout
     assert list(shares.glob("share-*")) == []
-    assert set(found.behaviours) == set(range(1, 23)) - {19}
+    assert set(found.behaviours) == set(range(1, 25)) - {19}
     assert {number for number, told in found.behaviours.items() if told != "held"} == NOT_TRIED[driver]

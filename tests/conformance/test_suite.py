@@ -32,10 +32,10 @@ def run(tmp_path: Path, *argv: str) -> Ran:
 
 
 def test_every_behaviour_has_a_case() -> None:
-    """All but power cuts, which take a machine, and the two of replicated shares."""
+    """All but power cuts, which take a machine."""
     assert len(CASES) > 40
     held = {number for case in CASES for mark in case.pytestmark if mark.name == "behaviour" for number in mark.args}
-    assert held == set(range(1, 23)) - {19}
+    assert held == set(range(1, 25)) - {19}
 
 
 def test_every_need_is_declared() -> None:

@@ -21,7 +21,6 @@ from support import (
     assert_quota_is_the_sum,
     counted_writes,
     open_manager,
-    revertible,
     site_of,
     stop,
     watching,
@@ -192,7 +191,8 @@ def test_rule_3_the_caller_names_the_snapshot(
     assert [(p.name, p.default) for p in parameters[1:]] == [
         ("context", inspect.Parameter.empty),
         ("snapshot", inspect.Parameter.empty),
-    ]
+        ("share", None),
+    ], "whoever names the share too, names it beside its snapshot, never instead of it"
     named = manager.create_snapshot(CONTEXT, share.id)
     overtaken: list[Snapshot] = []
     hold = manager.site.locks.hold
@@ -579,7 +579,7 @@ def test_rule_8_a_failure_is_looked_at_too(
 
 def test_rule_9_what_a_share_was_not_made_with_it_never_has(manager: ShareManager) -> None:
     """Rule 9: without the type's word at its creation a share is not reverted, whatever backend and type can now."""
-    plain = revertible(manager, "plain", revert_to_snapshot_support="false")
+    plain = manager.create_type("plain", {"driver_handles_share_servers": "false", "snapshot_support": "true"})
     share = manager.create_share(CONTEXT, 1, share_type="plain")
     snapshot = manager.create_snapshot(CONTEXT, share.id)
     manager.set_type_specs(plain.id, {"revert_to_snapshot_support": "true"})

@@ -16,10 +16,12 @@ FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LEVELS = (
     ("__main__",),
-    ("cli", "web", "api", "integrations"),
-    ("dispatch", "conformance"),
+    ("cli",),
+    ("web", "api", "integrations"),
+    ("dispatch", "conformance", "metrics", "scaffold"),
     ("manager",),
-    ("access", "adoption"),
+    ("replication",),
+    ("access", "adoption", "placement", "records"),
     ("acceptance",),
     ("administration",),
     ("operations",),
@@ -32,8 +34,8 @@ LEVELS = (
     ("store",),
     ("locks", "state_dir", "manifest"),
     ("system",),
-    ("settings", "share_types"),
-    ("errors", "log"),
+    ("settings", "share_types", "pool_report"),
+    ("errors", "log", "telemetry"),
     ("models",),
     ("status",),
 )

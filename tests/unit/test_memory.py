@@ -146,8 +146,7 @@ class TestMemoryDriver:
             world.driver.files(world.share)
 
     def test_it_can_all_that_one_machine_can(self) -> None:
-        replication = {Capability.REPLICATION, Capability.REPLICATED_REVERT}
-        assert discover(MemoryDriver) == set(Capability) - replication
+        assert discover(MemoryDriver) == set(Capability)
 
     def test_a_snapshot_is_exported_by_its_own_rules_until_it_goes(self, world: World) -> None:
         rule, bad = (AccessRule(id=new_id(), access_to=to) for to in ("10.0.0.1", "everybody"))

@@ -7,12 +7,12 @@ import pytest
 from revertkit.models import OperationKind
 from revertkit.operations import STORIES
 from revertkit.operations.set_status import SETTABLE
-from revertkit.status import RESTING, TRANSITIONS, Status, Transition
+from revertkit.status import FOLLOWING, RESTING, TRANSITIONS, ReplicaState, Status, Transition
 
 ROWS = [
     pytest.param(kind, row, rule, id=f"{kind}-{row}")
     for kind, rules in TRANSITIONS.items()
-    for row, rule in (("share", rules.share), ("snapshot", rules.snapshot))
+    for row, rule in (("share", rules.share), ("snapshot", rules.snapshot), ("replica", rules.replica))
     if rule is not None
 ]
 
@@ -36,10 +36,12 @@ def test_an_operation_says_what_done_and_failed_are(kind: str, row: str, rule: T
     """Who deletes or lets go leaves no row when done, who adopts none on failure; any other failure is a status."""
     assert (rule.done is None) is kind.startswith(("delete_", "unmanage_"))
     assert (rule.failed is None) is kind.startswith(("manage_", "rebuild_", "unmanage_"))
-    assert rule.back is kind.startswith("unmanage_"), "letting go fails to where it began"
+    back = kind.startswith("unmanage_") or (kind, row) == ("promote_replica", "share")
+    assert rule.back is back, "letting go fails to where it began; so does an active replica that is not relieved"
     born = ("create_share", "manage_share", "rebuild_share")
     assert rule.born is (
         (row == "share" and kind.startswith(born))
+        or (row == "replica" and kind == "create_replica")
         or (row == "snapshot" and kind in ("create_snapshot", "manage_snapshot", "rebuild_snapshot"))
     )
 
@@ -79,3 +81,15 @@ def test_a_revert_is_as_the_specification_has_it() -> None:
         Status.AVAILABLE,
     )
     assert revert.share.before == revert.snapshot.before == {Status.AVAILABLE}
+
+
+def test_how_a_replica_stands_is_in_the_table_too() -> None:
+    """contract.md, "Statuses": only a look says in_sync, only a promotion active; a revert leaves no other in sync."""
+    states = {kind: rules.state for kind, rules in TRANSITIONS.items() if rules.state}
+    assert {kind for kind, state in states.items() if state.done is ReplicaState.IN_SYNC} == {"resync_replica"}
+    assert {kind for kind, state in states.items() if state.done is ReplicaState.ACTIVE} == {"promote_replica"}
+    assert {state.during for state in states.values()} <= {None, ReplicaState.OUT_OF_SYNC}
+    assert {state.failed for state in states.values()} <= {None, ReplicaState.OUT_OF_SYNC, ReplicaState.ERROR}
+    others = {kind: rules.others for kind, rules in TRANSITIONS.items() if rules.others}
+    assert others == dict.fromkeys(("revert_to_snapshot", "promote_replica"), ReplicaState.OUT_OF_SYNC)
+    assert {ReplicaState.ACTIVE} | FOLLOWING == set(ReplicaState)

@@ -30,15 +30,17 @@ class DirectoryHarness(LocalHarness):
         if self.configured:
             yield self.configured
         else:
-            (home / "shares").mkdir()
-            yield {"mount_root": str(home / "shares")}
+            for name in ("shares", "peer"):
+                (home / name).mkdir()
+            yield {"mount_root": str(home / "shares"), "peers": [str(home / "peer")]}
 
     @property
     def _root(self) -> Path:
         return Path(self.options["mount_root"])
 
     def _home(self, share: Replica) -> Home:
-        return Home(self._root, share.id)
+        there = share.backend in ("", self.backend)
+        return Home(self._root if there else Path(self.options["peers"][0]), share.id)
 
     def _held(self, snapshot: SnapshotInstance) -> Wrapper:
         return self._home(snapshot.replica).snapshot(snapshot.snapshot_id)
@@ -48,6 +50,10 @@ class DirectoryHarness(LocalHarness):
         return LocalTree(self._held(snapshot).data)
 
     # --- hooks
+
+    def peer(self) -> tuple[str, Mapping[str, Any]]:
+        """Take the first of the backend's peers."""
+        return f"{self.backend}-peer", {"mount_root": self.options["peers"][0], "peers": [str(self._root)]}
 
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
         """Look among what only the driver writes."""

@@ -41,9 +41,11 @@ class MemoryHarness(Harness):
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
         """Begin with nothing, and forget all afterwards."""
-        STORAGE.pop(self.backend, None)
+        for backend in (self.backend, self._peer):
+            STORAGE.pop(backend, None)
         yield self.configured
-        STORAGE.pop(self.backend, None)
+        for backend in (self.backend, self._peer):
+            STORAGE.pop(backend, None)
 
     def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:
         """Reach it through the driver's own way for users."""
@@ -51,17 +53,28 @@ class MemoryHarness(Harness):
 
     def snapshot_tree(self, snapshot: SnapshotInstance, locations: Sequence[ExportLocation]) -> Tree:
         """Likewise."""
-        return MappingTree(self._driver.snapshot_files(snapshot))
+        return MappingTree(MemoryDriver(self._of(snapshot.replica), MemoryDriver.Options()).snapshot_files(snapshot))
 
     @property
     def _driver(self) -> MemoryDriver:
         return MemoryDriver(self.backend, MemoryDriver.Options())
 
+    @property
+    def _peer(self) -> str:
+        return f"{self.backend}-peer"
+
+    def _of(self, share: Replica) -> str:
+        return share.backend or self.backend
+
     def volume(self, share: Replica) -> Volume:
         """Find what is stored of a share."""
-        return STORAGE[self.backend][share.id]
+        return STORAGE[self._of(share)][share.id]
 
     # --- hooks
+
+    def peer(self) -> tuple[str, Mapping[str, Any]]:
+        """Take another part of memory."""
+        return self._peer, {}
 
     def exported(self, share: Replica) -> object:
         """Name addresses and levels."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from revertkit.drivers.directory.home import Home, Wrapper
-from revertkit.drivers.directory.tree import mounts_within
+from revertkit.errors import Blocked
 from revertkit.models import GIB, Blocker, SnapshotInstance
+from revertkit.system import processes
 from revertkit.system.holders import holders
+from revertkit.system.mounts import mounts_within
 
 
 def of_identity(home: Home, recorded: str | None) -> Iterator[Blocker]:
@@ -41,9 +43,11 @@ def of_snapshot(home: Home, snapshot: SnapshotInstance) -> Iterator[Blocker]:
         yield Blocker(kind="snapshot_identity", what=what, mend="put the recorded snapshot back")
 
 
-def of_use(*wrappers: Wrapper | None) -> Iterator[Blocker]:
-    """A process that we can see has it open."""
-    for holder in holders(*[wrapper.path for wrapper in wrappers if wrapper]):
+def of_use(*wrappers: Wrapper | None, peers: Sequence[str] = ()) -> Iterator[Blocker]:
+    """A process that we can see has it open, unless it only brings the data to a replica: a revert ends that."""
+    found = holders(*[wrapper.path for wrapper in wrappers if wrapper])
+    transfers = {pid for peer in peers for pid in processes.of_operation(peer)} if found else set()
+    for holder in [holder for holder in found if holder.pid not in transfers]:
         yield Blocker(kind="open", what=f"in use by {holder}", mend="close it or end the process")
 
 
@@ -52,7 +56,7 @@ def of_revert(home: Home, snapshot: SnapshotInstance) -> Iterator[Blocker]:
     yield from of_identity(home, snapshot.replica.backend_id or "nothing")
     yield from of_snapshot(home, snapshot)
     yield from of_mounts(home)
-    yield from of_use(home.live(), home.snapshot(snapshot.snapshot_id))
+    yield from of_use(home.live(), home.snapshot(snapshot.snapshot_id), peers=snapshot.replica.peers)
 
 
 def of_snapshots(home: Home) -> Iterator[Blocker]:
@@ -66,3 +70,13 @@ def of_size(used: int, size: int) -> Iterator[Blocker]:
     if used > size * GIB:
         what = f"{used} bytes are in use, {size} GiB are {size * GIB}"
         yield Blocker(kind="does_not_fit", what=what, mend="remove data, or keep the size")
+
+
+def refuse(found: Iterable[Blocker]) -> None:
+    """Refuse if anything was found.
+
+    Raises:
+        Blocked: with all of it.
+    """
+    if every := list(found):
+        raise Blocked(*every)

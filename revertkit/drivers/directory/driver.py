@@ -7,7 +7,6 @@ the snapshot and is offline (reverted), and there is no half way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -23,7 +22,9 @@ from revertkit.driver import (
     SupportsSnapshots,
 )
 from revertkit.drivers.directory import blockers, pool, tree
-from revertkit.drivers.directory.home import Home, Wrapper
+from revertkit.drivers.directory.blockers import refuse
+from revertkit.drivers.directory.home import Home, Wrapper, stored
+from revertkit.drivers.directory.replication import Replication
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
     Blocker,
@@ -37,11 +38,18 @@ from revertkit.models import (
     SnapshotInstance,
     Stored,
 )
+from revertkit.status import ReplicaState
 from revertkit.system.run import step
 
 
 class DirectoryDriver(
-    ShareDriver, SupportsSnapshots, SupportsCreateFromSnapshot, SupportsRevert, SupportsExtend, SupportsShrink
+    ShareDriver,
+    SupportsSnapshots,
+    SupportsCreateFromSnapshot,
+    SupportsRevert,
+    SupportsExtend,
+    SupportsShrink,
+    Replication,
 ):
     """Shares as directories of a file system that is already there. Its limits are in its pool's report."""
 
@@ -52,12 +60,24 @@ class DirectoryDriver(
 
         mount_root: Path = Field(description="an existing directory; shares live in it, and all copies of them")
 
+        peers: tuple[Path, ...] = Field(
+            (), description="the mount_root of each other directory backend of this host that it replicates with"
+        )
+
         @field_validator("mount_root")
         @classmethod
         def _absolute(cls, path: Path) -> Path:
             if not path.is_absolute():
                 raise ValueError(f"mount_root is an absolute path, {path} is not")
             return path
+
+        @field_validator("peers")
+        @classmethod
+        def _all_absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+            for path in paths:
+                if not path.is_absolute():
+                    raise ValueError(f"a peer is the absolute path of another backend's mount_root, {path} is not")
+            return paths
 
     @classmethod
     def probe(cls) -> list[Lack]:
@@ -70,7 +90,8 @@ class DirectoryDriver(
         Raises:
             BackendError: it is not there or cannot be written.
         """
-        return [pool.look(self.options.mount_root, exchanges=self._can_exchange)]
+        root, peers = self.options.mount_root, self.options.peers
+        return [pool.look(root, exchanges=self._can_exchange, replicates=bool(peers))]
 
     @cached_property
     def _can_exchange(self) -> bool:
@@ -97,7 +118,7 @@ class DirectoryDriver(
             BackendError: it could not be copied completely; nothing is left of the copy.
         """
         source = self._home(snapshot.replica)
-        _refuse(blockers.of_snapshot(source, snapshot))
+        refuse(blockers.of_snapshot(source, snapshot))
         held = source.snapshot(snapshot.snapshot_id)
         return self._create(share, held.data, held.identity or "")
 
@@ -105,13 +126,13 @@ class DirectoryDriver(
         home = self._home(share)
         there = home.live() is not None
         if there:
-            _refuse(blockers.of_identity(home, share.backend_id))
+            refuse(blockers.of_identity(home, share.backend_id))
         home.begin()
         if there:
             home.sync()
         else:
             home.make(home.current, source, origin=origin)
-        return _stored(home.live(), share.size)
+        return stored(home.live(), share.size)
 
     def delete_share(self, share: Replica) -> None:
         """Take the share out of its users' reach and remove it, also while they have files of it open.
@@ -120,9 +141,9 @@ class DirectoryDriver(
             Blocked: it has snapshots, something is mounted inside, or what stands in its place is not it.
         """
         home = self._home(share)
-        _refuse([*blockers.of_snapshots(home), *blockers.of_mounts(home)])
+        refuse([*blockers.of_snapshots(home), *blockers.of_mounts(home)])
         if home.live() == home.online:
-            _refuse(blockers.of_identity(home, share.backend_id))
+            refuse(blockers.of_identity(home, share.backend_id))
             home.begin()
             home.go_offline()
         home.demolish()
@@ -135,6 +156,8 @@ class DirectoryDriver(
             BackendError: something else stands in its place; the share stays offline.
         """
         home = self._home(share)
+        if share.state is not ReplicaState.ACTIVE:
+            return self._ensure_replica(home)
         if self._live(home, share) == home.current:
             home.go_online()
         home.sweep()
@@ -142,7 +165,7 @@ class DirectoryDriver(
 
     def _live(self, home: Home, share: Replica) -> Wrapper:
         """Find the share; what its user removed of its wrapper is made anew, empty. A share made anew is offline."""
-        _refuse(blockers.of_identity(home, share.backend_id))
+        refuse(blockers.of_identity(home, share.backend_id))
         live = home.live()
         if live is None:
             home.make(home.current, identity=share.backend_id or "")
@@ -158,7 +181,7 @@ class DirectoryDriver(
             Blocked: what stands in the share's place is not it.
         """
         home = self._home(share)
-        return _stored(self._live(home, share), new_size)
+        return stored(self._live(home, share), new_size)
 
     def shrink_share(self, share: Replica, new_size: int) -> Stored:
         """Answer the new size, if the data fits.
@@ -168,8 +191,8 @@ class DirectoryDriver(
         """
         home = self._home(share)
         live = self._live(home, share)
-        _refuse(blockers.of_size(tree.bytes_used(live.data), new_size))
-        return _stored(live, new_size)
+        refuse(blockers.of_size(tree.bytes_used(live.data), new_size))
+        return stored(live, new_size)
 
     # --- snapshots
 
@@ -185,11 +208,11 @@ class DirectoryDriver(
         if held.exists():
             home.sync()
         else:
-            _refuse([*blockers.of_identity(home, snapshot.replica.backend_id), *blockers.of_mounts(home)])
+            refuse([*blockers.of_identity(home, snapshot.replica.backend_id), *blockers.of_mounts(home)])
             live = self._live(home, snapshot.replica)
             home.begin()
             home.make(held, live.data)
-        return _stored(held, snapshot.size)
+        return stored(held, snapshot.size)
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Remove the snapshot and what is left of earlier tries to make or remove it.
@@ -200,7 +223,7 @@ class DirectoryDriver(
         home = self._home(snapshot.replica)
         held = home.snapshot(snapshot.snapshot_id)
         if held.exists() and snapshot.backend_id is not None:
-            _refuse(blockers.of_snapshot(home, snapshot))
+            refuse(blockers.of_snapshot(home, snapshot))
         home.drop(held)
 
     # --- revert
@@ -216,7 +239,7 @@ class DirectoryDriver(
         if home.path.is_dir() and not self._can_exchange:
             lack = pool.no_exchange(self.options.mount_root)
             found.append(Blocker(kind="no_exchange", what=lack.why, mend=lack.mend))
-        _refuse(found)
+        refuse(found)
         return RevertPreview()
 
     def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
@@ -248,8 +271,8 @@ class DirectoryDriver(
         home.sync()
         if self.revert_state(snapshot) is not RevertState.REVERTED:
             raise BackendError(f"{home.current.path} is not the share reverted to {snapshot.id}")
-        held = _stored(home.snapshot(snapshot.snapshot_id), snapshot.size)
-        return Reverted(share=_stored(home.current, snapshot.size), snapshot=held)
+        held = stored(home.snapshot(snapshot.snapshot_id), snapshot.size)
+        return Reverted(share=stored(home.current, snapshot.size), snapshot=held)
 
     def _stage(self, home: Home, held: Wrapper) -> None:
         with step("stage the snapshot") as progress:
@@ -270,14 +293,3 @@ class DirectoryDriver(
                 home.go_online()
             home.drop(home.incoming)
             raise
-
-
-def _stored(wrapper: Wrapper | None, size: int) -> Stored:
-    if wrapper is None or wrapper.identity is None or not wrapper.data.is_dir():
-        raise BackendError(f"{wrapper and wrapper.path} has no identity or no data; look at it")
-    return Stored(backend_id=wrapper.identity, size=size)
-
-
-def _refuse(found: Iterable[Blocker]) -> None:
-    if every := list(found):
-        raise Blocked(*every)

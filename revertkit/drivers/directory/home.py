@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.drivers.directory import tree
-from revertkit.drivers.directory.kernel import exchange, move, sync_directory, sync_file_system
 from revertkit.errors import BackendError
-from revertkit.models import new_id
+from revertkit.models import Stored, new_id
+from revertkit.system.kernel import exchange, move, sync_directory, sync_file_system
 from revertkit.system.run import step
 
 OURS = ".revertkit"
@@ -96,6 +96,11 @@ class Home:
         """List the snapshots that are there."""
         return [Wrapper(path) for path in self._entries() if path.name.startswith("snap-") and not _passing(path)]
 
+    def begun(self) -> set[str]:
+        """Name the snapshots, by id, that are there or have been begun."""
+        names = [path.name.partition(".")[0] for path in self._entries() if not path.name.endswith(tree.GONE)]
+        return {name.removeprefix("snap-") for name in names if name.startswith("snap-")}
+
     def live(self) -> Wrapper | None:
         """Find the share itself. Only the driver writes among its own, so what is there comes first."""
         return next((wrapper for wrapper in (self.current, self.online) if wrapper.exists()), None)
@@ -110,10 +115,18 @@ class Home:
             (self.root / OURS).mkdir(mode=0o700, exist_ok=True)
             self.path.mkdir(mode=0o700, exist_ok=True)
 
-    def make(self, wrapper: Wrapper, source: Path | None = None, *, identity: str = "", origin: str = "") -> None:
+    def make(
+        self,
+        wrapper: Wrapper,
+        source: Path | None = None,
+        *,
+        identity: str = "",
+        origin: str = "",
+        at_rest: bool = True,
+    ) -> None:
         """Make `wrapper`, empty or a copy of `source`, whole and durable or not at all; one that is there is it.
 
-        `origin` is the snapshot that `source` belongs to: it is at rest, so the copy is compared with it.
+        `origin` says which tree `source` is; where that is `at_rest`, as a snapshot is, the copy is compared with it.
 
         Raises:
             BackendError: the copy failed; nothing is left of it.
@@ -122,7 +135,7 @@ class Home:
             part = Wrapper(tree.passing(wrapper.path, tree.PART))
             with step(f"begin {wrapper.path.name}"):
                 part.begin(identity or new_id(), origin)
-            self._fill(part, source, compare=bool(origin))
+            self._fill(part, source, compare=bool(origin) and at_rest)
             with step(f"name {wrapper.path.name}"):
                 move(part.path, wrapper.path)
         self.sync()
@@ -201,3 +214,14 @@ class Home:
 
 def _passing(path: Path) -> bool:
     return path.name.endswith((tree.PART, tree.GONE))
+
+
+def stored(wrapper: Wrapper | None, size: int) -> Stored:
+    """Answer what is there.
+
+    Raises:
+        BackendError: it is not whole.
+    """
+    if wrapper is None or wrapper.identity is None or not wrapper.data.is_dir():
+        raise BackendError(f"{wrapper and wrapper.path} has no identity or no data; look at it")
+    return Stored(backend_id=wrapper.identity, size=size)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from revertkit.capabilities import Capability
-from revertkit.drivers.directory import kernel, tree
+from revertkit.drivers.directory import tree
 from revertkit.drivers.directory.home import OURS, usable
 from revertkit.models import Lack, Pool
+from revertkit.system import kernel
 from revertkit.system.run import tool
+
+_EXCHANGING = (Capability.REVERT, Capability.REPLICATION)
+"""What cannot be had without exchanging two directories."""
 
 
 def lacks_of_host() -> list[Lack]:
@@ -18,7 +23,7 @@ def lacks_of_host() -> list[Lack]:
     lacks = [Lack(why=f"there is no {name}", mend=f"install {package}") for name, package in missing]
     if not kernel.has_renameat2():
         why = "the C library has no renameat2"
-        lacks.append(Lack(why=why, mend="use glibc 2.28 or later", capability=Capability.REVERT))
+        lacks += [Lack(why=why, mend="use glibc 2.28 or later", capability=each) for each in _EXCHANGING]
     return lacks
 
 
@@ -39,7 +44,13 @@ def no_exchange(root: Path) -> Lack:
     return Lack(why=why, mend="use ext4, XFS, Btrfs, tmpfs or ZFS 2.2", capability=Capability.REVERT)
 
 
-def look(root: Path, *, exchanges: bool) -> Pool:
+def no_peers(root: Path) -> Lack:
+    """Say what is taken away where there is nothing to replicate with."""
+    why, mend = f"{root} has no peers to replicate with", "name another backend's mount_root in this one's `peers`"
+    return Lack(why=why, mend=mend, capability=Capability.REPLICATION)
+
+
+def look(root: Path, *, exchanges: bool, replicates: bool) -> Pool:
     """Report the one pool, with what it does not do.
 
     Raises:
@@ -51,9 +62,16 @@ def look(root: Path, *, exchanges: bool) -> Pool:
         name="directory",
         total_bytes=room.f_blocks * room.f_frsize,
         free_bytes=room.f_bavail * room.f_frsize,
-        lacks=() if exchanges else (no_exchange(root),),
+        lacks=tuple(_lacks(root, exchanges=exchanges, replicates=replicates)),
         extra=_limits(root=os.geteuid() == 0),
     )
+
+
+def _lacks(root: Path, *, exchanges: bool, replicates: bool) -> Iterator[Lack]:
+    if not exchanges:
+        yield from (no_exchange(root).model_copy(update={"capability": each}) for each in _EXCHANGING)
+    elif not replicates:
+        yield no_peers(root)
 
 
 def _limits(*, root: bool) -> dict[str, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from revertkit.driver import SupportsManage, SupportsManageSnapshots
-from revertkit.drivers.memory.storage import STORAGE, Kept, Volume
+from revertkit.drivers.memory.storage import Kept, Volume, volumes
 from revertkit.errors import Blocked
 from revertkit.models import (
     Blocker,
@@ -22,7 +22,7 @@ class Adoption(SupportsManage, SupportsManageSnapshots):
     backend: str
 
     def _volumes(self) -> dict[str, Volume]:
-        return STORAGE.setdefault(self.backend, {})
+        return volumes(self.backend)
 
     def _of(self, share: Replica) -> tuple[str, Volume] | None:
         """Find the volume that carries the share's mark, whatever it is called."""
@@ -60,7 +60,7 @@ class Adoption(SupportsManage, SupportsManageSnapshots):
             held.mark = held.replica_mark = ""
 
     def inventory(self) -> list[FoundShare]:
-        """List what carries a mark."""
+        """List what carries a mark, and is a share by itself: a replica that is not active is none."""
         return [
             FoundShare(
                 existing=name,
@@ -71,7 +71,7 @@ class Adoption(SupportsManage, SupportsManageSnapshots):
                 snapshots=tuple(_found(name, kept) for name, kept in held.snapshots.items() if kept.mark),
             )
             for name, held in self._volumes().items()
-            if held.mark
+            if held.mark and not held.readonly
         ]
 
     def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:

@@ -8,8 +8,8 @@ backend name finds it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -26,7 +26,9 @@ from revertkit.driver import (
     SupportsSnapshots,
 )
 from revertkit.drivers.memory.adoption import Adoption, refusal
-from revertkit.drivers.memory.storage import STORAGE, Files, Kept, Volume
+from revertkit.drivers.memory.online import export, refused, snapshot_offline, stored
+from revertkit.drivers.memory.replication import Replication
+from revertkit.drivers.memory.storage import AWAY, STORAGE, Files, Kept, Volume
 from revertkit.errors import Blocked
 from revertkit.models import (
     GIB,
@@ -42,6 +44,7 @@ from revertkit.models import (
     Stored,
     new_id,
 )
+from revertkit.status import ReplicaState
 from revertkit.system.run import step
 
 
@@ -55,6 +58,7 @@ class MemoryDriver(
     SupportsShrink,
     SupportsAccessRules,
     Adoption,
+    Replication,
 ):
     """Shares in memory."""
 
@@ -67,8 +71,19 @@ class MemoryDriver(
 
     @staticmethod
     def reset() -> None:
-        """Forget everything that any backend stores."""
+        """Forget everything that any backend stores; all can be reached."""
         STORAGE.clear()
+        AWAY.clear()
+
+    @staticmethod
+    @contextmanager
+    def away(backend: str) -> Iterator[None]:
+        """Let a backend be out of reach for a while."""
+        AWAY.add(backend)
+        try:
+            yield
+        finally:
+            AWAY.discard(backend)
 
     def plant(self, name: str, size: int, files: Mapping[str, bytes], **snapshots: Mapping[str, bytes]) -> None:
         """Put a volume there that nobody of ours has made, with snapshots by name, oldest first."""
@@ -156,7 +171,7 @@ class MemoryDriver(
             self._need(share.size)
             with step("make the share"):
                 self._volumes()[share.id] = Volume(share.size, dict(files), share.share_id, share.id)
-        return _stored(self._share(share))
+        return stored(self._share(share))
 
     def delete_share(self, share: Replica) -> None:
         """Remove it.
@@ -178,19 +193,25 @@ class MemoryDriver(
         Raises:
             Blocked: it is not there, or its identity is not on record, as of a revert that is half way or unrecorded.
         """
+        if share.state is not ReplicaState.ACTIVE:
+            return self._ensure_replica(share)
         held = self._share(share, at_rest=True)
         if held.aside is not None:
             with step("drop what was discarded"):
                 held.aside = None
+        self._open(held, share)
         if not held.online:
             with step("bring the share online"):
                 held.online = True
         self.update_access(share)
-        return [ExportLocation(path=f"memory:/{self.backend}/{share.id}", preferred=True)]
+        return [self._location(share)]
+
+    def _location(self, share: Replica) -> ExportLocation:
+        return ExportLocation(path=f"memory:/{self.backend}/{share.id}", preferred=True)
 
     def update_access(self, share: Replica) -> dict[str, str]:
         """Export by those rules that are IP addresses or networks."""
-        return _export(self._share(share), share.rules)
+        return export(self._share(share), share.rules)
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
         """Grow it.
@@ -218,7 +239,7 @@ class MemoryDriver(
         if held.size != size:
             with step("resize"):
                 held.size = size
-        return _stored(held)
+        return stored(held)
 
     # --- snapshots
 
@@ -233,13 +254,14 @@ class MemoryDriver(
             with step("take the snapshot"):
                 kept = Kept(snapshot.size, dict(held.files), snapshot.snapshot_id, snapshot.created_at)
                 held.snapshots[snapshot.snapshot_id] = kept
-        return _stored(held.snapshots[snapshot.snapshot_id])
+                held.lineage.append(kept.moment)
+        return stored(held.snapshots[snapshot.snapshot_id])
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Take it offline and remove it."""
         held = self._held(snapshot.replica)
         if held is not None and (name := held.named(snapshot.snapshot_id)):
-            _snapshot_offline(held.snapshots[name])
+            snapshot_offline(held.snapshots[name])
             with step("remove the snapshot"):
                 del held.snapshots[name]
 
@@ -254,12 +276,12 @@ class MemoryDriver(
         if not kept.online:
             with step("bring the snapshot online"):
                 kept.online = True
-        _export(kept, snapshot.rules)
+        export(kept, snapshot.rules)
         return [ExportLocation(path=f"memory:/{self.backend}/{snapshot.replica.id}@{snapshot.snapshot_id}")]
 
     def refused_rules(self, snapshot: SnapshotInstance) -> dict[str, str]:
         """Name those that are no addresses."""
-        return _refused(snapshot.rules)
+        return refused(snapshot.rules)
 
     def _kept(self, snapshot: SnapshotInstance) -> Kept:
         kept = self._share(snapshot.replica).ours(snapshot.snapshot_id)
@@ -320,22 +342,7 @@ class MemoryDriver(
             merge(held, target)
         if state is not RevertState.REVERTED:
             _finish(held, target)
-        return Reverted(share=_stored(held), snapshot=_stored(target))
-
-
-def _export(held: Volume | Kept, rules: Sequence[AccessRule]) -> dict[str, str]:
-    refused = _refused(rules)
-    fitting = tuple(rule for rule in rules if rule.id not in refused)
-    if [(r.access_to, r.access_level) for r in fitting] != [(r.access_to, r.access_level) for r in held.exported_to]:
-        with step("export"):
-            held.exported_to = fitting
-    return refused
-
-
-def _snapshot_offline(kept: Kept) -> None:
-    if kept.online:
-        with step("take the snapshot offline"):
-            kept.online, kept.exported_to = False, ()
+        return Reverted(share=stored(held), snapshot=stored(target))
 
 
 def _take_offline(held: Volume) -> None:
@@ -343,7 +350,7 @@ def _take_offline(held: Volume) -> None:
         held.exported_to = ()
         progress(20)
     for kept in held.snapshots.values():
-        _snapshot_offline(kept)
+        snapshot_offline(kept)
     with step("take the share offline") as progress:
         held.online = False
         progress(40)
@@ -354,6 +361,7 @@ def merge(held: Volume, target: Kept) -> None:
     with step("merge the snapshot") as progress:
         held.halfway = True
         held.aside, held.files = held.files, dict(target.files)
+        held.cut(target.moment)
         held.merged_from, held.identity = target.identity, new_id()
         progress(60)
 
@@ -368,10 +376,6 @@ def _finish(held: Volume, target: Kept) -> None:
         progress(100)
 
 
-def _stored(held: Volume | Kept) -> Stored:
-    return Stored(backend_id=held.identity, size=held.size)
-
-
 def _blocker(kind: str, what: str, mend: str) -> Blocker:
     return Blocker(kind=kind, what=what, mend=mend)
 
@@ -379,17 +383,3 @@ def _blocker(kind: str, what: str, mend: str) -> Blocker:
 def _refuse(blockers: list[Blocker]) -> None:
     if blockers:
         raise Blocked(*blockers)
-
-
-def _refused(rules: Sequence[AccessRule]) -> dict[str, str]:
-    return {rule.id: why for rule in rules if (why := _why_not(rule))}
-
-
-def _why_not(rule: AccessRule) -> str:
-    if rule.access_type != "ip":
-        return f"only IP addresses are known here, not {rule.access_type}"
-    try:
-        ip_network(rule.access_to, strict=False)
-    except ValueError as error:
-        return str(error)
-    return ""

@@ -31,6 +31,9 @@ class ZfsBase(ShareDriver):
 
         pool: str = Field(pattern=NAME, description="the zpool, or the dataset in one, under which the shares live")
         mount_root: Path = Field(description="the directory below which shares are mounted")
+        max_over_subscription_ratio: float = Field(
+            20.0, ge=1, description="how many times its size the pool may promise; reported to schedulers"
+        )
         export_address: IPv4Address | IPv6Address | None = Field(
             None, description="the address that NFS clients use; without it shares are mounted on this host only"
         )

@@ -48,7 +48,8 @@ class ZfsDriver(
         name = self.options.pool
         (used, free), health = openzfs.capacity(name), openzfs.health(name)
         lacks = tuple(health.lacks(openzfs.pool_of(name)))
-        return [Pool(name=name, total_bytes=used + free, free_bytes=free, lacks=lacks)]
+        extra = {"thin_provisioning": True, "max_over_subscription_ratio": self.options.max_over_subscription_ratio}
+        return [Pool(name=name, total_bytes=used + free, free_bytes=free, lacks=lacks, extra=extra)]
 
     # --- shares
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from broken import data, failure, identity, refusals, truth
+from broken import data, failure, identity, refusals, replicas, truth
 from broken.base import InDirectories, InMemory
 from revertkit.driver import ShareDriver
 
-__all__ = ["MUTANTS", "InDirectories", "InMemory", "data", "failure", "identity", "refusals", "truth"]
+__all__ = ["MUTANTS", "InDirectories", "InMemory", "data", "failure", "identity", "refusals", "replicas", "truth"]
 
 
 def _all(cls: type) -> Iterator[type[ShareDriver]]:

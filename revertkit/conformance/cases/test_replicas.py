@@ -1,0 +1,347 @@
+"""Replicas: they follow, hold nothing up, and what a revert discarded comes back with none of them.
+
+What a replica holds is read once it is promoted: then it is what its users get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
+from revertkit.conformance.replicas import look, other, promote, replicated
+from revertkit.conformance.requirements import behaviour, requires
+from revertkit.conformance.run import Run
+from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.conformance.sweep import AT, sampled
+from revertkit.driver import ShareDriver
+from revertkit.errors import BackendError, Conflict
+from revertkit.manager import ShareManager
+from revertkit.models import ShareReplica
+from revertkit.operations.site import Site
+from revertkit.status import ReplicaState, Status
+from revertkit.system.run import StepEvent, watching
+
+__all__ = [
+    "test_a_deleted_replica_leaves_the_share_alone",
+    "test_a_promoted_replica_can_be_written_to",
+    "test_a_replica_follows",
+    "test_a_replica_is_read_only",
+    "test_a_replica_that_is_away_holds_nothing_up",
+    "test_a_revert_is_at_once_and_the_others_follow",
+    "test_a_transfer_holds_no_revert_up",
+    "test_looks_can_be_cut",
+    "test_nothing_discarded_comes_back",
+    "test_promotions_can_be_cut",
+    "test_replication_goes_on_after_a_failed_revert",
+    "test_snapshots_reach_a_replica",
+    "test_the_old_active_one_follows",
+]
+REPLICAS = ("replication", "peer")
+REVERTED = ("replicated_revert", *REPLICAS)
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_a_replica_follows(stage: Stage) -> None:
+    """A look brings what was written since the last; out of sync before its first, and in sync after each."""
+    share, replica = replicated(stage, "first")
+    record = stage.planted(share, "second")
+    look(stage, replica)
+    promote(stage, replica, force=True)
+    assert stage.tree(share).record() == record, "the replica does not hold what the share held at its last look"
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_a_replica_is_read_only(stage: Stage) -> None:
+    """Nobody writes to a replica that is not active; nor to one that was, once another is promoted."""
+    share, _ = replicated(stage, "first")
+    for _ in range(2):
+        record = stage.tree(share).record()
+        following = other(stage, share)
+        if following.export_locations:
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever says "read-only" there
+                stage.harness.tree(following.replica, following.export_locations).write("since", b"to a replica")
+        look(stage, following)
+        promote(stage, other(stage, share))
+        assert stage.tree(share).record() == record
+        look(stage, other(stage, share))
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_a_promoted_replica_can_be_written_to(stage: Stage) -> None:
+    """It is the share from then on: written to, grown where that is claimed, and followed by the old one."""
+    share, replica = replicated(stage, "first")
+    promote(stage, replica)
+    assert stage.now(share).status is Status.AVAILABLE
+    record = stage.planted(share, "on the new one")
+    if stage.claims("extend"):
+        stage.manager.extend_share(CONTEXT, share.id, 2)
+    assert stage.tree(share).record() == record
+    look(stage, other(stage, share))
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_the_old_active_one_follows(stage: Stage) -> None:
+    """What was written to it and not to the new one is gone from it, what was written to the new one is there."""
+    share, replica = replicated(stage, "first")
+    stage.planted(share, "lost by force")
+    promote(stage, replica, force=True)
+    record = stage.planted(share, "on the new one")
+    look(stage, other(stage, share))
+    promote(stage, other(stage, share))
+    assert stage.tree(share).record() == record
+
+
+@behaviour(23)
+@requires("snapshots", *REPLICAS)
+def test_snapshots_reach_a_replica(stage: Stage) -> None:
+    """All of them, also those that are older than the replica; each with its content; and a revert to each works."""
+    share = replicated(stage, "before all")[0]
+    stage.manager.delete_replica(CONTEXT, other(stage, share).id)
+    taken = [stage.taken(share, word) for word in ("one", "two")]
+    replica = look(stage, stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
+    taken.append(stage.taken(share, "three"))
+    stage.planted(share, "since")
+    look(stage, replica)
+    promote(stage, replica)
+    for snapshot, held in taken:
+        assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE
+        assert not stage.keeps_in_sight or stage.kept(snapshot) == held
+    if stage.claims("replicated_revert"):
+        for snapshot, held in reversed(taken):
+            stage.revert(snapshot)
+            assert stage.tree(share).record() == held
+            stage.drop(snapshot)
+
+
+@behaviour(23)
+@requires(*REVERTED)
+def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
+    """The active one has the snapshot's content at once; the other is out of sync, and then in sync with it."""
+    share, replica = replicated(stage, "first")
+    snapshot, before = stage.taken(share, "kept")
+    stage.planted(share, "discarded")
+    look(stage, replica)
+    stage.revert(snapshot)
+    assert stage.tree(share).record() == before, "the active one does not hold the snapshot's content"
+    assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC
+    with pytest.raises(Conflict):
+        promote(stage, replica)
+    look(stage, replica)
+    promote(stage, replica, force=True)
+    assert stage.tree(share).record() == before, "the replica was called in sync, and is not"
+    look(stage, other(stage, share))
+    stage.revert(snapshot)
+    assert stage.tree(share).record() == before
+
+
+@behaviour(23)
+@requires(*REVERTED)
+def test_nothing_discarded_comes_back(stage: Stage) -> None:
+    """Promoted by force after a revert that it has not followed, a replica is turned back before anybody reads it."""
+    share, replica = replicated(stage, "first")
+    snapshot, before = stage.taken(share, "kept")
+    stage.planted(share, "discarded")
+    look(stage, replica)
+    stage.revert(snapshot)
+    promote(stage, replica, force=True)
+    assert stage.tree(share).record() == before, "what the revert discarded is back"
+    look(stage, other(stage, share))
+
+
+class _Away(Site):
+    """A site that cannot reach one of its backends."""
+
+    def __init__(self, site: Site, away: str) -> None:
+        super().__init__(site.host, site.store, site.locks, site.backends, site.now)
+        self._away = away
+
+    def driver(self, backend: str) -> ShareDriver:
+        """Refuse the one that is away."""
+        if backend == self._away:
+            raise BackendError(f"backend {backend} is away")
+        return super().driver(backend)
+
+
+@behaviour(23)
+@requires(*REVERTED)
+def test_a_replica_that_is_away_holds_nothing_up(stage: Stage) -> None:
+    """Two reverts and a deleted snapshot later it is back, and one look brings it in sync."""
+    share, replica = replicated(stage, "first")
+    (older, before), (newer, _) = stage.taken(share, "older"), stage.taken(share, "newer")
+    stage.planted(share, "discarded")
+    look(stage, replica)
+    away = ShareManager(_Away(stage.manager.site, stage.peer))
+    away.revert_to_snapshot(CONTEXT, newer.id)
+    assert [one.replica_state for one in away.look_at_replicas()] == [ReplicaState.OUT_OF_SYNC]
+    away.delete_snapshot(CONTEXT, newer.id)
+    away.revert_to_snapshot(CONTEXT, older.id)
+    assert stage.tree(share).record() == before
+    look(stage, replica)
+    promote(stage, replica)
+    assert stage.tree(share).record() == before
+
+
+@behaviour(23)
+@requires(*REVERTED)
+def test_a_transfer_holds_no_revert_up(stage: Stage) -> None:
+    """At each step of a look the share is reverted: it is not refused, and the look is not believed."""
+    share, replica = replicated(stage, "first")
+    snapshot, before = stage.taken(share, "kept")
+
+    def reverted_at(last: int) -> bool:
+        """Look, and revert at moment number `last` of a step, before it or after it; say whether it came so far."""
+        come, inside = 0, False
+
+        def watch(event: StepEvent) -> None:
+            nonlocal come, inside
+            if event.percent is None and not inside:
+                come += 1
+                if come == last:
+                    inside = True
+                    stage.revert(snapshot)
+                    inside = False
+
+        stage.planted(share, "discarded")
+        with watching(watch):
+            stage.manager.resync_replica(CONTEXT, replica.id)
+        return come >= last
+
+    number = 0
+    while reverted_at(number := number + 1):
+        assert stage.tree(share).record() == before
+        assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC, "a look from before it is believed"
+        look(stage, replica)
+    assert number > 2, "a look opens no step, so that nobody could revert meanwhile"
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_a_deleted_replica_leaves_the_share_alone(stage: Stage) -> None:
+    """Its data and snapshots are gone, the share's are not, and another can be made in its place."""
+    share, replica = replicated(stage, "first")
+    taken = [stage.taken(share, "kept")] if stage.claims("snapshots") else []
+    record = stage.planted(share, "since")
+    look(stage, replica)
+    stage.manager.delete_replica(CONTEXT, replica.id)
+    assert stage.tree(share).record() == record
+    assert all(stage.kept(snapshot) == held for snapshot, held in taken if stage.keeps_in_sight)
+    again = look(stage, stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
+    promote(stage, again)
+    assert stage.tree(share).record() == record
+
+
+# --- interrupted at each step
+
+
+def _look(manager: ShareManager, *names: str) -> object:
+    return manager.resync_replica(CONTEXT, names[0])
+
+
+def _promote(manager: ShareManager, *names: str) -> object:
+    return manager.promote_replica(CONTEXT, names[0])
+
+
+def _revert(manager: ShareManager, *names: str) -> object:
+    return manager.revert_to_snapshot(CONTEXT, names[0])
+
+
+def _each_point(
+    stage: Stage, run: Run, name: str, call: Callable[..., object], prepared: Callable[[], str]
+) -> Iterator[None]:
+    """Prepare, interrupt the call at one of its steps, and start anew; for each step and way, or for a sample."""
+    steps, _ = steps_and_commands(lambda: call(stage.manager, prepared()))
+    assert steps, f"{name} opens no step: it cannot be interrupted"
+    points = [(number, way) for number in range(len(steps)) for way in Way]
+    for number, way in sampled(points, run.options.points, f"{run.options.seed} {name}"):
+        interrupted(stage, way, number, call, prepared())
+        stage.manager = stage.opened()
+        stage.manager.recover()
+        stage.manager.recover()
+        try:
+            yield
+        except BaseException as failure:
+            failure.add_note(f"{AT}{name}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}")
+            raise
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
+def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
+    share, replica = replicated(stage, "first")
+    words = iter(range(10**6))
+
+    def prepared() -> str:
+        stage.planted(share, f"number {next(words)}")
+        if stage.claims("snapshots"):
+            for old in stage.manager.snapshots(CONTEXT, share.id):
+                stage.drop(old)
+            stage.snapshot(share)
+            stage.planted(share, f"number {next(words)}")
+        return replica.id
+
+    for _ in _each_point(stage, conformance, "look", _look, prepared):
+        record = stage.tree(share).record()
+        look(stage, replica)
+        promote(stage, replica, force=True)
+        assert stage.tree(share).record() == record
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        look(stage, other(stage, share))
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
+def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of its steps; there is one active replica then, with all that was written, and the other follows."""
+    share, _ = replicated(stage, "first")
+    written: list[object] = []
+
+    def prepared() -> str:
+        following = look(stage, other(stage, share))
+        written.append(stage.planted(share, f"number {len(written)}"))
+        return following.id
+
+    for _ in _each_point(stage, conformance, "promote", _promote, prepared):
+        record = stage.tree(share).record()
+        assert record == written[-1], "something was lost without force"
+        stage.assert_at_rest()
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        assert stage.tree(share).record() == record
+
+
+@behaviour(24)
+@requires(*REVERTED)
+def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Run) -> None:
+    """Whatever became of the revert, a look brings the other in sync with it, and nothing half-way is promoted."""
+    share, replica = replicated(stage, "first")
+    snapshot, before = stage.taken(share, "kept")
+
+    def prepared() -> str:
+        since.append(stage.planted(share, f"since {len(since)}"))
+        look(stage, replica)
+        return snapshot.id
+
+    since: list[object] = []
+    for _ in _each_point(stage, conformance, "revert", _revert, prepared):
+        stage.assert_at_rest()
+        record = stage.tree(share).record()
+        assert record in (before, since[-1])
+        look(stage, replica)
+        promote(stage, replica, force=True)
+        assert stage.tree(share).record() == record
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        replica = _same(look(stage, other(stage, share)), replica)
+
+
+def _same(found: ShareReplica, expected: ShareReplica) -> ShareReplica:
+    assert found.id == expected.id
+    return found

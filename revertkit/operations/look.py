@@ -1,0 +1,215 @@
+"""One look at a replica: bring it nearer to its active one, and put on record how it stands now.
+
+From time to time, and by hand. It holds the replica's lock, never the share's, so that nothing that is done to the
+share waits for it; and it may be cut at any time, since it says "in sync" only at its end:
+
+1. In one transaction: the share and the replica are at rest (a share that is being reverted is left alone); the replica
+   is out of sync from now on; what the look has to see, and when the share was last reverted or its active replica
+   changed, is noted.
+2. The driver makes the replica read-only, turns it back from what the active one has discarded, brings the rest.
+3. In one transaction: if the share was reverted or promoted since 1, nothing is believed of what was brought. Else the
+   replica is as the driver says; in sync only if it holds every snapshot that the share was reverted to since it was
+   last in sync.
+4. What is gone from the share goes from the replica: only now, since it may have been needed to turn back to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from revertkit.capabilities import verbs
+from revertkit.driver import SupportsReplication, SupportsSnapshots
+from revertkit.locks import Busy, of_replica
+from revertkit.log import get_logger
+from revertkit.models import Replica, ReplicaReport, Share, ShareReplica, SnapshotInstance, Stored
+from revertkit.operations.site import Site
+from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
+from revertkit.store import move, move_state, operations, replicas, shares, snapshots
+from revertkit.store.tables import instances
+from revertkit.store.tables import replicas as replicas_table
+from revertkit.system.run import operation as operation_of_children
+
+log = get_logger(__name__)
+IN_SYNC, OUT_OF_SYNC = ReplicaState.IN_SYNC, ReplicaState.OUT_OF_SYNC
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of one look."""
+
+    replica_id: str
+    share_id: str
+    replica_state: ReplicaState
+    found: str = ""
+    left_alone: bool = False
+    """Whether it was not looked at: somebody else works on it, or on the share."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    share: Share
+    replica: ShareReplica
+    wanted: list[SnapshotInstance]
+    turn: datetime
+    begun: datetime
+
+
+def look_at_all(site: Site) -> list[Looked]:
+    """Look at every replica on this host that is not active; one that fails, or is worked on, stops no other."""
+    with site.store.read() as tx:
+        found = replicas.following(tx, site.host)
+    looked = []
+    for replica in found:
+        try:
+            with site.locks.hold(of_replica(replica.id)):
+                looked.append(look(site, replica.id))
+        except Busy as busy:
+            looked.append(Looked(replica.id, replica.share_id, replica.replica_state, str(busy), left_alone=True))
+    return looked
+
+
+def look(site: Site, replica_id: str) -> Looked:
+    """Look at a replica whose lock is held. What the driver raises is on record then, and goes no further.
+
+    Its child processes are marked with the replica's id, so that a revert can find and end them.
+
+    Raises:
+        NotFound: there is no such replica. StoreError: the record cannot be written.
+    """
+    with site.store.write() as tx:
+        plan = _begin(tx, site, replica_id)
+    if isinstance(plan, Looked):
+        return plan
+    with operation_of_children(replica_id):
+        report = _report(site, plan)
+    with site.store.write() as tx:
+        looked = _record(tx, site, plan, report)
+    if looked.replica_state is not IN_SYNC:
+        log.warning("replica is not in sync", replica=replica_id, state=looked.replica_state.value, found=looked.found)
+        return looked
+    return _with(looked, drop_gone(site, plan.replica))
+
+
+def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:
+    replica = replicas.get(tx, replica_id)
+    shares.hold(tx, replica.share_id)
+    share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica_id)
+    rules, at = TRANSITIONS["resync_replica"], site.now()
+    assert rules.state is not None
+    assert rules.state.during is not None
+    if replica.active or share.status not in rules.share_in or replica.status not in rules.replica_in:
+        found = f"left alone: share {share.id} is {share.status}, replica {replica.id} {replica.status}"
+        return Looked(replica.id, share.id, replica.replica_state, found, left_alone=True)
+    if held := snapshots.beyond(tx, replica.replica):
+        return _refused(tx, replica, f"it holds snapshot {', '.join(held)}, which the active replica has lost", at)
+    move_state(tx, replicas_table, replica.id, rules.state.before, rules.state.during, at)
+    turn = operations.last_turn(tx, share.id) or share.created_at
+    return _Plan(share, replica, snapshots.wanted(tx, replica.replica), turn, at)
+
+
+def _refused(tx: Connection, replica: ShareReplica, what: str, at: datetime) -> Looked:
+    """Following would destroy the last copy of a snapshot: that is not for a look to decide."""
+    found = f"{what}; promote this replica to have it back, or delete that snapshot: then it follows"
+    move_state(tx, replicas_table, replica.id, FOLLOWING, ReplicaState.ERROR, at)
+    replicas.describe(tx, replica.id, looked_at=at, found=found)
+    return Looked(replica.id, replica.share_id, ReplicaState.ERROR, found)
+
+
+def _report(site: Site, plan: _Plan) -> ReplicaReport:
+    """Have the driver look; what it raises is an answer too."""
+    replica, seen, active = plan.replica, plan.replica.replica, plan.share.replica
+    try:
+        driver = site.driver(replica.pool.backend)
+        copies = verbs(driver, SupportsReplication)
+        reached = driver.ensure_share(seen) if replica.in_sync_at else None
+        if replica.in_sync_at is None:
+            seen = _placed(site, seen, copies.create_replica(seen, active, plan.wanted))
+        report = copies.update_replica_state(seen, active, plan.wanted)
+        if report.state is IN_SYNC and replica.replica_state is not IN_SYNC:
+            reached = driver.ensure_share(seen)
+    except Exception as failure:  # noqa: BLE001 - it is on record then, and the next look goes on from there
+        return ReplicaReport(state=OUT_OF_SYNC, found=str(failure))
+    if reached is not None and set(reached) != set(replica.export_locations):
+        with site.store.write() as tx:
+            shares.set_locations(tx, replica.id, reached)
+    return report
+
+
+def _placed(site: Site, seen: Replica, stored: Stored) -> Replica:
+    """Put on record where a replica that was never in sync stands: its place may be gone, for a full copy."""
+    if stored.backend_id != seen.backend_id:
+        with site.store.write() as tx:
+            shares.set_identity(tx, seen.id, stored)
+    return seen.model_copy(update={"backend_id": stored.backend_id})
+
+
+def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> Looked:
+    """Believe the report, unless the share has been turned since the look began."""
+    share_id, replica = plan.share.id, plan.replica
+    shares.hold(tx, share_id)
+    share = shares.get(tx, share_id)
+    turned = (operations.last_turn(tx, share_id) or share.created_at) != plan.turn
+    if turned or share.replica.id != plan.share.replica.id:
+        report = ReplicaReport(state=OUT_OF_SYNC, found="the share was reverted meanwhile, or its active one changed")
+    else:
+        report = _checked(tx, plan, report)
+        _take_over(tx, site, plan, report)
+    at = site.now()
+    move_state(tx, replicas_table, replica.id, {OUT_OF_SYNC}, report.state, at)
+    said = {
+        "looked_at": at,
+        "found": report.found or None,
+        "seconds_behind": report.seconds_behind,
+        "needs_full_copy": report.needs_full_copy,
+    }
+    if report.state is IN_SYNC:
+        said |= {"in_sync_at": plan.begun, "followed_at": plan.turn}
+    replicas.describe(tx, replica.id, **said)
+    return Looked(replica.id, share_id, report.state, report.found)
+
+
+def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaReport:
+    """A driver that says "in sync" has to have seen each snapshot that the share was turned back to."""
+    if report.state not in FOLLOWING:
+        return report.model_copy(update={"state": OUT_OF_SYNC, "found": f"its driver says that it is {report.state}"})
+    targets = set(plan.replica.replica.reverted_to)
+    unseen = [one.snapshot_id for one in plan.wanted if one.snapshot_id in targets and one.id not in report.snapshots]
+    if report.state is IN_SYNC and unseen:
+        found = f"it does not hold snapshot {', '.join(unseen)}, which the share was reverted to"
+        return report.model_copy(update={"state": OUT_OF_SYNC, "found": found})
+    return report
+
+
+def _take_over(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> None:
+    """Put on record which snapshots the replica holds now, of those that are still wanted of it."""
+    for one in snapshots.wanted(tx, plan.replica.replica):
+        if stored := report.snapshots.get(one.id):
+            snapshots.set_backend_id(tx, one.id, stored.backend_id)
+            move(tx, instances, one.id, set(Status), Status.AVAILABLE, site.now())
+
+
+def drop_gone(site: Site, replica: ShareReplica) -> str:
+    """Drop from a replica what is gone from the share, once it is seen to follow; say what could not be."""
+    with site.store.read() as tx:
+        gone = snapshots.gone(tx, replica.replica)
+    left = []
+    for one in gone:
+        try:
+            verbs(site.driver(replica.pool.backend), SupportsSnapshots).delete_snapshot(one)
+        except Exception as failure:
+            log.warning("snapshot cannot be dropped", replica=replica.id, snapshot=one.snapshot_id, exc_info=failure)
+            left.append(f"snapshot {one.snapshot_id}, deleted on the share, cannot be dropped here: {failure}")
+            continue
+        with site.store.write() as tx:
+            snapshots.drop(tx, one.id)
+    if left:
+        with site.store.write() as tx:
+            replicas.describe(tx, replica.id, found="; ".join(left))
+    return "; ".join(left)
+
+
+def _with(looked: Looked, found: str) -> Looked:
+    return Looked(looked.replica_id, looked.share_id, looked.replica_state, found) if found else looked

@@ -1,0 +1,242 @@
+"""Making and deleting a replica, and looking at one by hand; promoting one is in promote.py, the look in look.py.
+
+Making and deleting one touch nothing else, so they hold the replica's lock, never the share's: its users go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from revertkit import quota
+from revertkit.capabilities import verbs
+from revertkit.driver import SupportsReplication
+from revertkit.errors import Conflict, InvalidInput, NotSupported
+from revertkit.models import (
+    Context,
+    Operation,
+    OperationKind,
+    Outcome,
+    PoolId,
+    Replica,
+    Share,
+    ShareReplica,
+    SnapshotInstance,
+    new_id,
+)
+from revertkit.operations.look import look
+from revertkit.operations.share import operation_for
+from revertkit.operations.site import Site
+from revertkit.operations.story import Case, Story, Work, begin, check_in
+from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
+from revertkit.store import move, move_state, operations, replicas, shares, snapshots
+from revertkit.store.tables import instances
+from revertkit.store.tables import replicas as replicas_table
+
+
+@dataclass(frozen=True)
+class NewReplica:
+    """What was asked for."""
+
+    pool: PoolId
+    id: str = field(default_factory=new_id)
+
+
+def check_replicated(share: Share) -> None:
+    """See that a share can have replicas at all.
+
+    Raises:
+        NotSupported: it was made without ``replication_type``.
+    """
+    if not share.replication_type:
+        raise NotSupported(
+            f"share {share.id} was made without replication_type: its share type did not say so then "
+            "(readable or dr), so it has no replicas"
+        )
+
+
+def accept_create(tx: Connection, site: Site, context: Context, share: Share, new: NewReplica) -> Operation:
+    """Put a new replica on record, with the instances of all snapshots that it will have.
+
+    Raises:
+        NotSupported, InvalidInput, QuotaExceeded, Conflict: with what is in the way; nothing has changed.
+    """
+    shares.hold(tx, share.id)
+    share = shares.get(tx, share.id)
+    check_replicated(share)
+    check_place(share, replicas.listed(tx, None, share.id), new.pool)
+    quota.check(tx, share.project_id, **quota.of_replicas(share, 1))
+    kind = OperationKind.CREATE_REPLICA
+    operation = operation_for(kind, context, site, share, replica_id=new.id, host=new.pool.host)
+    begin(tx, operation, share)
+    made = _record(site, share, new, operation)
+    replicas.add(tx, made, operations.last_turn(tx, share.id) or share.created_at)
+    for snapshot in snapshots.listed(tx, None, share.id):
+        snapshots.expect(tx, snapshot.id, new.id, operation.created_at)
+    return operation
+
+
+def check_place(share: Share, every: Sequence[ShareReplica], pool: PoolId) -> None:
+    """See that a share has no replica yet in a pool.
+
+    Raises:
+        InvalidInput: it has.
+    """
+    for there in every:
+        if there.pool == pool:
+            what = "its active replica" if there.active else f"replica {there.id}"
+            raise InvalidInput(f"share {share.id} has {what} in pool {pool}: a second one there would be lost with it")
+
+
+def _record(site: Site, share: Share, new: NewReplica, operation: Operation) -> ShareReplica:
+    state = TRANSITIONS[operation.kind].state
+    assert state is not None
+    seen = Replica(
+        id=new.id,
+        share_id=share.id,
+        host=new.pool.host,
+        backend=new.pool.backend,
+        pool=new.pool.pool,
+        size=share.size,
+        protocol=share.protocol,
+        state=state.done,
+    )
+    return ShareReplica(
+        id=new.id,
+        share_id=share.id,
+        project_id=share.project_id,
+        status=Status.CREATING,
+        replica_state=state.done,
+        pool=new.pool,
+        availability_zone=site.zone(new.pool),
+        created_at=operation.created_at,
+        replica=seen,
+    )
+
+
+class OfReplica(Story):
+    """What is about one replica that is not active."""
+
+    holds_share = False
+    holds_replica = True
+
+    @staticmethod
+    def replication(case: Case) -> SupportsReplication:
+        """Answer the driver of the replica's backend."""
+        return verbs(case.site.driver(case.other.pool.backend), SupportsReplication)
+
+    @staticmethod
+    def instances(case: Case) -> list[SnapshotInstance]:
+        """Answer all that the replica has, or is to have, of snapshots."""
+        with case.site.store.read() as tx:
+            return snapshots.on_replica(tx, case.other.replica)
+
+
+class CreateReplica(OfReplica):
+    """The place of one more replica; its data comes with its first look."""
+
+    kind = OperationKind.CREATE_REPLICA
+    puts_back = True
+
+    def work(self, case: Case) -> Work:
+        """Make it."""
+        with case.site.store.read() as tx:
+            wanted = snapshots.wanted(tx, case.other.replica)
+        return Work(replica=self.replication(case).create_replica(case.other.replica, case.replica, wanted))
+
+    def record(self, tx: Connection, case: Case, work: Work) -> None:
+        """Put its identity on record."""
+        assert work.replica is not None
+        shares.set_identity(tx, case.other.id, work.replica)
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Settle it; a refusal leaves no row."""
+        super().close(tx, case, outcome)
+        if outcome is Outcome.UNCHANGED:
+            replicas.remove(tx, case.other.id)
+        elif outcome is Outcome.FAILED:
+            before = {ReplicaState.OUT_OF_SYNC, ReplicaState.ERROR}
+            move_state(tx, replicas_table, case.other.id, before, ReplicaState.ERROR, case.site.now())
+
+
+def accept_delete(tx: Connection, site: Site, context: Context, replica: ShareReplica, *, force: bool) -> Operation:
+    """Begin to delete a replica that is not active.
+
+    Raises:
+        Conflict: it is the active one, or its status forbids it.
+    """
+    shares.hold(tx, replica.share_id)
+    share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
+    if replica.active:
+        others = "promote another first" if share.replica.peers else f"it is the last one: delete share {share.id}"
+        raise Conflict(f"replica {replica.id} is the active one of share {share.id}, which would be lost; {others}")
+    kind = OperationKind.DELETE_REPLICA
+    operation = operation_for(kind, context, site, share, replica_id=replica.id, host=replica.pool.host)
+    begin(tx, operation, share, replica=replica, at_rest=force)
+    return operation
+
+
+class DeleteReplica(OfReplica):
+    """The end of a replica."""
+
+    kind = OperationKind.DELETE_REPLICA
+    records = False
+
+    def work(self, case: Case) -> Work:
+        """Remove it from its backend, and its snapshots."""
+        self.replication(case).delete_replica(case.other.replica, self.instances(case))
+        return Work()
+
+    def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
+        """Remove the row too, once the backend has nothing left of it."""
+        super().close(tx, case, outcome)
+        if outcome is Outcome.DONE:
+            replicas.remove(tx, case.other.id)
+            snapshots.sweep(tx)
+
+
+def accept_resync(tx: Connection, site: Site, context: Context, replica: ShareReplica, *, full_copy: bool) -> Operation:
+    """See that a replica can be looked at now. What comes of it is an operation that is on no record.
+
+    A look that is cut leaves nothing to recover: the replica is out of sync, and the next one goes on.
+
+    Raises:
+        Conflict: it is the active one, or a status forbids it.
+    """
+    share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
+    if replica.active:
+        raise Conflict(f"replica {replica.id} is the active one of share {share.id}: the others follow it")
+    if full_copy and (held := snapshots.beyond(tx, replica.replica)):
+        raise Conflict(
+            f"replica {replica.id} holds snapshot {', '.join(held)}, which the active replica has lost: promote it to "
+            "have that back, or delete that snapshot first"
+        )
+    rules = TRANSITIONS[OperationKind.RESYNC_REPLICA]
+    check_in(share.status, rules.share_in, f"share {share.id}")
+    check_in(replica.status, rules.replica_in, f"replica {replica.id}")
+    kind, host = OperationKind.RESYNC_REPLICA, replica.pool.host
+    return operation_for(kind, context, site, share, replica_id=replica.id, host=host, forced=full_copy)
+
+
+class ResyncReplica(OfReplica):
+    """A look by hand. What it finds is on the replica's record, whatever it is."""
+
+    kind = OperationKind.RESYNC_REPLICA
+
+    def run(self, case: Case, *, again: bool = False) -> None:
+        """Look; for a full copy remove first what is there: a look makes the place of one that was never in sync."""
+        if case.operation.forced:
+            self._remove(case)
+        look(case.site, case.other.id)
+
+    def _remove(self, case: Case) -> None:
+        other = case.other
+        with case.site.store.write() as tx:
+            move_state(tx, replicas_table, other.id, FOLLOWING, ReplicaState.OUT_OF_SYNC, case.site.now())
+            replicas.describe(tx, other.id, in_sync_at=None, found="it is being copied anew")
+            held = snapshots.on_replica(tx, other.replica)
+            for one in held:
+                move(tx, instances, one.id, set(Status), Status.CREATING, case.site.now())
+        self.replication(case).delete_replica(other.replica, held)

@@ -1,0 +1,40 @@
+"""Fixtures of the API's tests: a manager on the memory backend, and callers of its API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import support
+from asking import As, Client, client_of, settled
+
+from revertkit.api.auth import ALL_ROLES, Identity
+from revertkit.drivers.memory import MemoryDriver
+from revertkit.manager import ShareManager
+
+MEMBER = ("member", "reader")
+CALLERS = {
+    "admin": Identity("root", {"project": ALL_ROLES}),
+    "member": Identity("mia", {"project": MEMBER}),
+    "reader": Identity("ron", {"project": ("reader",)}),
+    "nobody": Identity("nik", {"project": ()}),
+    "other": Identity("ola", {"other": MEMBER}),
+}
+
+
+@pytest.fixture
+def served(state: Path) -> Iterator[ShareManager]:
+    """A manager whose operations are over when they are accepted."""
+    MemoryDriver.reset()
+    manager = support.open_manager(state, "memory", dispatch=settled)
+    yield manager
+    manager.site.store.engine.dispose()
+    MemoryDriver.reset()
+
+
+@pytest.fixture
+def api(served: ShareManager) -> Iterator[Client]:
+    """The administrator of one project, at the newest microversion."""
+    with client_of(served, As(CALLERS)) as http:
+        yield Client(http)

@@ -1,0 +1,152 @@
+"""The real ``openstack share`` client, as its users type it, against a server in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import support
+
+Share = Callable[..., Any]
+
+
+@contextlib.contextmanager
+def serving(
+    state: Path, *options: str, context: Any = None, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run ``revertkit serve`` on a free port, and answer its URL once it is ready."""
+    command = [sys.executable, "-m", "revertkit", "serve", "--port", "0", *options]
+    settings = {
+        "REVERTKIT_STATE_DIR": str(state),
+        "REVERTKIT_HOST": "node-1",
+        "REVERTKIT_PROJECT": "project",
+        "REVERTKIT_DEFAULT_SHARE_TYPE": "revertible",
+        "REVERTKIT_BACKENDS__FAST__DRIVER": "directory",
+        "REVERTKIT_BACKENDS__FAST__MOUNT_ROOT": str(state / "pool"),
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        **environment,
+    }
+    server = subprocess.Popen(command, env=settings, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        said = server.stderr.readline()
+        found = re.search(r"https?://\S+/v2", said)
+        assert found, said + server.stderr.read()
+        url = found.group()
+        support.wait_until(lambda: _ready(url, context), "the server to be ready")
+        yield url, server
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=support.SECONDS)
+
+
+def _ready(url: str, context: Any) -> bool:
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url.replace("/v2", "/readyz"), context=context) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    """Run the client as its command does, in this process: importing it once is what takes long."""
+    from openstackclient import shell
+
+    out, err = io.StringIO(), io.StringIO()
+    typed = mock.patch.object(sys, "argv", ["openstack"])
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), typed:
+        code = shell.main(list(argv))
+    return int(code or 0), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def share(fast_root: Path, template: Path) -> Iterator[Share]:
+    """Run one ``openstack share`` command; answer its JSON, or with `code` its error text."""
+    import shutil
+
+    state = fast_root / "client"
+    shutil.copytree(template, state)
+    with serving(state) as (url, _):
+
+        def command(*words: str, code: int = 0, output: bool = True) -> Any:
+            how = ["-f", "json"] if output else []
+            found, out, err = run("--os-auth-type", "none", "--os-endpoint", url, "share", *words, *how)
+            assert found == code, (words, out, err)
+            return err if code else json.loads(out) if out.strip() else None
+
+        yield command
+    shutil.rmtree(state)
+
+
+def test_the_first_core(share: Share) -> None:
+    """A type with the extra spec, a share, a snapshot; extended and reverted; the older of two refused; all deleted."""
+    made = share("type", "create", "std", "false", "--snapshot-support", "true", "--revert-to-snapshot-support", "true")
+    assert made["optional_extra_specs"]["revert_to_snapshot_support"] == "True"
+    work = share("create", "NFS", "1", "--name", "work", "--share-type", "std", "--wait")
+    assert (work["status"], work["size"], work["revert_to_snapshot_support"]) == ("available", 1, True)
+    first = share("snapshot", "create", "work", "--name", "first", "--wait")
+    assert (first["status"], first["share_id"]) == ("available", work["id"])
+    share("resize", "work", "3", "--wait", output=False)
+    assert share("show", "work")["size"] == 3
+    reached = re.search(r"path = (\S+)", str(share("show", "work")["export_locations"]))
+    assert reached
+    tree = Path(reached.group(1))
+    (tree / "letter").write_text("written since")
+    share("revert", "first", "--wait", output=False)
+    assert (share("show", "work")["size"], share("show", "work")["status"]) == (1, "available")
+    assert not (tree / "letter").exists()
+    use = {each["Name"]: each["Value"] for each in share("limits", "show", "--absolute")}
+    assert use["totalShareGigabytesUsed"] == 1
+    second = share("snapshot", "create", "work", "--name", "second", "--wait")
+    said = share("revert", "first", code=1, output=False)
+    assert second["id"] in said
+    assert "(HTTP 409)" in said
+    assert "Request-ID: req-" in said
+    assert {each["Name"] for each in share("snapshot", "list")} == {"first", "second"}
+    assert [each["Name"] for each in share("list")] == ["work"]
+    told = share("message", "list")
+    assert [(each["Action ID"], each["Detail ID"]) for each in told] == [("006", "901")]
+    for name in ("second", "first"):
+        share("snapshot", "delete", name, "--wait", output=False)
+    share("delete", "work", "--wait", output=False)
+    assert share("list") == []
+    share("type", "delete", "std", output=False)
+
+
+def test_access(share: Share) -> None:
+    """The directory backend exports nothing: the refusal says so, and the share is as it was."""
+    share("create", "NFS", "1", "--name", "shut", "--wait")
+    said = share("access", "create", "shut", "ip", "10.0.0.0/24", code=1)
+    assert "(HTTP 400)" in said
+    assert share("access", "list", "shut") == []
+    share("delete", "shut", "--wait", output=False)
+
+
+def test_what_operators_ask(share: Share) -> None:
+    """Pools, services, zones, quotas, statuses by hand, properties."""
+    [pool] = share("pool", "list", "--detail")
+    assert pool["Name"] == "node-1@fast#pool" or pool["Name"].startswith("node-1@fast#")
+    [service] = share("service", "list")
+    assert (service["Host"], service["State"]) == ("node-1@fast", "up")
+    assert [zone["Name"] for zone in share("availability", "zone", "list")] == ["nova"]
+    share("quota", "set", "project", "--gigabytes", "2000", output=False)
+    assert share("quota", "show", "project")["gigabytes"] == 2000
+    share("create", "NFS", "1", "--name", "byhand", "--wait")
+    share("set", "byhand", "--status", "error", "--property", "a=b", output=False)
+    shown = share("show", "byhand")
+    assert (shown["status"], shown["properties"]) == ("error", {"a": "b"})
+    share("set", "byhand", "--status", "available", output=False)
+    share("delete", "byhand", "--wait", output=False)

@@ -1,0 +1,246 @@
+"""What a revert discarded does not come back: a revert is stopped at every step, and then each replica is promoted.
+
+The steps, in their order, and what holds after each (operations/revert.py, promote.py, look.py):
+
+1. Accept, one transaction: the active replica is reverting, the snapshot restoring, every other replica out_of_sync.
+   From here no promotion goes without force; no look begins; none that began before is believed.
+2. The driver: mark forgotten, share offline, content turned back. A dead revert is recovered before anything else is
+   done on its host; where that is out of reach, force supersedes it, and the promoted one is turned back as well.
+3. The outcome on record; 4. online; 5. the statuses. The others still hold what was discarded, and are out_of_sync.
+6. Looks, one for each replica: it is turned back to what it has in common with the active one, then brought up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from replicated import World, assert_whole, open_manager
+from support import CONTEXT, Killed, points
+
+from revertkit.drivers.memory import MemoryDriver
+from revertkit.errors import BackendError, Conflict, RevertkitError
+from revertkit.manager import ShareManager
+from revertkit.models import Operation, Outcome
+from revertkit.status import Status
+from revertkit.store import operations
+
+
+@pytest.fixture
+def one_host(state: Path) -> Iterator[ShareManager]:
+    """A manager of all three backends."""
+    manager = open_manager(state)
+    yield manager
+    manager.site.store.engine.dispose()
+    MemoryDriver.reset()
+
+
+@pytest.fixture
+def two_hosts(state: Path, tmp_path: Path) -> Iterator[tuple[ShareManager, ShareManager]]:
+    """A manager of ``fast`` and ``third``, and on another host one of ``far``; one database, locks of their own."""
+    near = open_manager(state, "fast", "third")
+    far = open_manager(tmp_path, "far", host="node-2")
+    far.site.store.engine.dispose()
+    far.site.store = near.site.store
+    yield near, far
+    near.site.store.engine.dispose()
+    MemoryDriver.reset()
+
+
+def revert_until(world: World, last: int, death: BaseException | None) -> list[str]:
+    """Revert, and raise at point number `last`; answer the points that were reached."""
+    reached: list[str] = []
+
+    def point(name: str) -> None:
+        reached.append(name)
+        if death and len(reached) == last:
+            raise death
+
+    with points(point):
+        world.manager.revert_to_snapshot(CONTEXT, "newer")
+    return reached
+
+
+def each_point(world: World, death: BaseException) -> Iterator[tuple[World, str]]:
+    """For each point of a revert, begin anew and stop the revert there."""
+    again = world.kept()
+    total = len(revert_until(world, 0, None))
+    assert total >= 20, "a revert of the memory backend has more points than these"
+    for last in range(1, total + 1):
+        again()
+        with suppress(RevertkitError, Killed):
+            revert_until(world, last, death)
+        yield world, f"{type(death).__name__} at point {last} of {total}"
+
+
+def turned(world: World) -> Operation | None:
+    """Answer the revert, if it was accepted and has not ended with nothing changed."""
+    with world.manager.site.store.read() as tx:
+        found = operations.last_revert(tx, world.share.id)
+    return None if found is None or found.outcome is Outcome.UNCHANGED else found
+
+
+def assert_nothing_came_back(world: World) -> None:
+    """Whoever reads the share does not find what the revert has discarded, once it has discarded it."""
+    if turned(world):
+        with suppress(BackendError):  # it is offline, and nobody reads anything
+            assert "discarded" not in world.files()
+
+
+@pytest.mark.parametrize("death", [Killed(), BackendError("injected")], ids=["death", "error"])
+def test_every_replica_is_promoted_after_every_step(one_host: ShareManager, death: BaseException) -> None:
+    """Before recovery nothing is promoted; after it whatever is promoted, by force or not, holds nothing discarded."""
+    manager = one_host
+    for world, where in each_point(World(manager), death):
+        try:
+            interrupted = bool(manager.interrupted())
+            for replica in (world.far, world.third):
+                if turned(world):
+                    with pytest.raises(Conflict):
+                        manager.promote_replica(CONTEXT, replica)
+                if interrupted:
+                    with pytest.raises(Conflict, match="recover"):
+                        manager.promote_replica(CONTEXT, replica, force=True)
+            manager.recover()
+            assert_nothing_came_back(world)
+            _promote_in_turn(world)
+        except BaseException as failure:
+            failure.add_note(where)
+            raise
+
+
+def _promote_in_turn(world: World) -> None:
+    """Promote one by force before any look, then the old active one, then another that has followed, without force."""
+    for replica in (world.far, world.fast):
+        world.manager.promote_replica(CONTEXT, replica, force=True)
+        assert world.replica(replica).active
+        assert_nothing_came_back(world)
+        assert dict(world.files()) in ([World.KEPT] if turned(world) else [World.KEPT, World.LATER])
+    world.look()
+    assert_nothing_came_back(world)
+    world.manager.promote_replica(CONTEXT, world.third)
+    world.look()
+    assert_nothing_came_back(world)
+    assert_whole(world)
+
+
+def test_the_active_host_is_gone_after_every_step(two_hosts: tuple[ShareManager, ShareManager]) -> None:
+    """The other host promotes its replica by force, whatever the revert was doing; then the first one comes back."""
+    near, far = two_hosts
+    for world, where in each_point(World(near, far), Killed()):
+        try:
+            accepted = turned(world) is not None
+            if accepted:
+                with pytest.raises(Conflict):
+                    far.promote_replica(CONTEXT, world.far)
+            with MemoryDriver.away("fast"):
+                promoted = far.promote_replica(CONTEXT, world.far, force=True)
+                assert promoted.active
+                assert dict(world.files()) == (World.KEPT if accepted else World.LATER)
+                world.files()["since"] = b"written on the other host"
+            assert [one for one in near.recover() if not one.at_rest] == []
+            assert near.interrupted() == far.interrupted() == []
+            near.promote_replica(CONTEXT, world.third, force=True)
+            assert_nothing_came_back(world)
+            far.promote_replica(CONTEXT, world.far, force=True)
+            world.look()
+            near.promote_replica(CONTEXT, world.fast)
+            assert_nothing_came_back(world)
+            world.look()
+            assert_whole(world)
+        except BaseException as failure:
+            failure.add_note(where)
+            raise
+
+
+def test_a_revert_that_was_paused_loses_to_the_promotion(two_hosts: tuple[ShareManager, ShareManager]) -> None:
+    """Its host was out of reach and superseded, and goes on after all: it does not touch the share any more."""
+    near, far = two_hosts
+    world = World(near, far)
+    again = world.kept()
+    total = len(revert_until(world, 0, None))
+    for last in range(1, total - 1):
+        again()
+        reached: list[str] = []
+
+        def point(name: str, reached: list[str] = reached, last: int = last) -> None:
+            reached.append(name)
+            if len(reached) == last:
+                operation = turned(world)
+                if operation and operation.finished_at is None and name != "before commit":  # it has one writer
+                    far.promote_replica(CONTEXT, world.far, force=True)
+
+        with points(point), suppress(RevertkitError):
+            near.revert_to_snapshot(CONTEXT, "newer")
+        near.recover()
+        world.look()
+        if turned(world):
+            assert_nothing_came_back(world)
+        assert world.found().status is Status.AVAILABLE
+        assert_whole(world)
+
+
+def test_three_deep_with_a_replica_that_was_away(one_host: ShareManager) -> None:
+    """Revert, delete, revert to the one before, and again; then promote what was away all the time, by force."""
+    manager = one_host
+    world = World(manager)
+    again = world.kept()
+    for forced in (True, False):
+        again()
+        world.write({"letter": b"third"})
+        manager.create_snapshot(CONTEXT, "share", name="newest")
+        world.write({"letter": b"much later", "discarded": b"!"})
+        world.look()
+        with MemoryDriver.away("far"):
+            for name in ("newest", "newer"):
+                manager.revert_to_snapshot(CONTEXT, name)
+                manager.delete_snapshot(CONTEXT, name)
+                world.write({"letter": b"again", "discarded": b"?"})
+                manager.look_at_replicas()
+            manager.revert_to_snapshot(CONTEXT, "older")
+        assert world.states() == {"fast": "active", "far": "out_of_sync", "third": "out_of_sync"}
+        assert world.held(world.far)["letter"] == b"much later"
+        if forced:
+            manager.promote_replica(CONTEXT, world.far, force=True)
+            assert dict(world.files()) == {"letter": b"older"}
+        world.look()
+        assert_whole(world)
+        assert dict(world.files()) == {"letter": b"older"}
+        assert [one.name for one in manager.snapshots(CONTEXT, "share")] == ["older"]
+
+
+def test_what_a_dead_look_has_brought_is_turned_back_too(one_host: ShareManager) -> None:
+    """A look dies after it has brought data, and no record says so; a revert and a forced promotion follow."""
+    manager = one_host
+    world = World(manager)
+    manager.delete_replica(CONTEXT, world.third)
+    world.write({"letter": b"third"})
+    manager.create_snapshot(CONTEXT, "share", name="newest")
+    world.write({"letter": b"much later", "discarded": b"!"})
+    again = world.kept()
+
+    def look_until(last: int) -> list[str]:
+        reached: list[str] = []
+
+        def point(name: str) -> None:
+            reached.append(name)
+            if len(reached) == last:
+                raise Killed
+
+        with points(point):
+            manager.resync_replica(CONTEXT, world.far)
+        return reached
+
+    total = len(look_until(0))
+    for last in range(1, total + 1):
+        again()
+        with suppress(Killed):
+            look_until(last)
+        manager.revert_to_snapshot(CONTEXT, "newest")
+        assert not world.replica(world.far).active
+        manager.promote_replica(CONTEXT, world.far, force=True)
+        if "discarded" in world.files():
+            assert world.files()["letter"] == b"later", "what it held before is older than the snapshot"
+        world.look()
