@@ -215,9 +215,7 @@ def test_a_transfer_holds_no_revert_up(stage: Stage) -> None:
     number = 0
     while reverted_at(number := number + 1):
         assert stage.tree(share).record() == before
-        assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC, (
-            "a look from before the revert is believed"
-        )
+        assert other(stage, share).replica_state is ReplicaState.OUT_OF_SYNC, "a look from before it is believed"
         look(stage, replica)
     assert number > 2, "a look opens no step, so that nobody could revert meanwhile"
 

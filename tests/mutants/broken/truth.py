@@ -75,13 +75,14 @@ class ClaimsWhatOnlyRaises(Broken):
         raise NotImplementedError
 
 
-class ClaimsInItsReport(Broken):
+class ClaimsInItsReport(DirectoryDriver):
     """Says in the report that it can, without the entry point."""
 
-    seen_by = "test_nothing_is_claimed_that_is_not_there"
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_nothing_is_claimed_that_is_not_there"
 
     def pools(self) -> list[Pool]:
-        return [pool.model_copy(update={"extra": {"replication_support": True}}) for pool in super().pools()]
+        return [pool.model_copy(update={"extra": {"mount_snapshot_support": True}}) for pool in super().pools()]
 
 
 class TrustsItsTools(DirectoryDriver):
