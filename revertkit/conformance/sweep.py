@@ -28,7 +28,9 @@ class Sweep:
         self.stage, self.name, self.verb = stage, name, verb
         self.world = World(stage)
         if not verb.keeps_access:
-            stage.manager.deny_access(CONTEXT, self.world.share.id, stage.allow(self.world.share))
+            if self.world.not_exported:
+                raise Missing("exports", self.world.not_exported)
+            verb.taken_back(self.world)
 
     def undisturbed(self) -> tuple[list[str], int]:
         """Let it run its course once; answer its steps, and how many of them are commands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.trees import Record
 from revertkit.manager import ShareManager
@@ -24,8 +25,19 @@ class World:
         if stage.claims("snapshots"):
             self.taken = {word: stage.taken(self.share, word) for word in ("older", "newer")}
         self.now = stage.planted(self.share, "now")
+        self.not_exported = self._not_exported()
         self.access = stage.access(self.share)
         self.capacity = stage.tree(self.share).capacity()
+
+    def _not_exported(self) -> str:
+        """Export the share, so that there is an export to be lost; say why it cannot be."""
+        if not self.stage.claims("access_rules"):
+            return "access rules are not claimed"
+        try:
+            self.stage.allow(self.share)
+        except Missing as missing:
+            return str(missing)
+        return ""
 
     @property
     def manager(self) -> ShareManager:

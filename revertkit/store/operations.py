@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from revertkit.models import TICK, Operation, OperationKind, Outcome
 from revertkit.store.tables import operations, reservations, snapshots
@@ -51,13 +52,17 @@ def unfinished(
     replica_id: str | None = None,
 ) -> list[Operation]:
     """List the operations under way or interrupted, oldest first: all, or those of a host, share, snapshot, replica."""
-    query = select(operations).where(operations.c.finished_at.is_(None))
-    query = query.where(operations.c.host == host) if host is not None else query
-    query = query.where(operations.c.share_id == share_id) if share_id is not None else query
-    query = query.where(operations.c.snapshot_id == snapshot_id) if snapshot_id is not None else query
-    query = query.where(operations.c.replica_id == replica_id) if replica_id is not None else query
+    named = {"host": host, "share_id": share_id, "snapshot_id": snapshot_id, "replica_id": replica_id}
+    of = {name: value for name, value in named.items() if value is not None}
     # Ordered here: asked to order, SQLite takes the index of all that a share ever did, and reads it to the end.
-    return sorted(map(_operation, tx.execute(query)), key=lambda operation: (operation.created_at, operation.id))
+    found = map(_operation, tx.execute(_unfinished(*of), of))
+    return sorted(found, key=lambda operation: (operation.created_at, operation.id))
+
+
+@cache
+def _unfinished(*columns: str) -> Select[Any]:
+    query = select(operations).where(operations.c.finished_at.is_(None))
+    return query.where(*(operations.c[name] == bindparam(name) for name in columns))
 
 
 def last_revert(tx: Connection, share_id: str) -> Operation | None:

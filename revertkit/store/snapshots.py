@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, true, update
 
 from revertkit.errors import NotFound
 from revertkit.models import ExportLocation, Replica, Share, Snapshot, SnapshotInstance, new_id
@@ -26,8 +26,15 @@ ACTIVE = (
     .join(replicas, (replicas.c.id == instances.c.replica_id) & (replicas.c.replica_state == ReplicaState.ACTIVE))
     .where(snapshots.c.deleted_at.is_(None))
 )
+_BY_ID = ACTIVE.where(snapshots.c.id == bindparam("wanted"))
 _COUNTS = snapshots.c.deleted_at.is_(None)
 """Of a snapshot that is gone from its share, no replica's copy counts."""
+_NEWEST = (
+    select(snapshots.c.id)
+    .where(snapshots.c.share_id == bindparam("of"), _COUNTS)
+    .order_by(snapshots.c.created_at.desc())
+    .limit(1)
+)
 
 
 def add(tx: Connection, snapshot: Snapshot, replica_id: str) -> None:
@@ -59,9 +66,10 @@ def expect(tx: Connection, snapshot_id: str, replica_id: str, at: datetime) -> N
 
 def find(tx: Connection, text: str, project_id: str | None) -> Snapshot:
     """Find a snapshot by id or name, within a project or (None) in all."""
-    scope = [_COUNTS] if project_id is None else [_COUNTS, snapshots.c.project_id == project_id]
-    if rows := tx.execute(ACTIVE.where(snapshots.c.id == text, *scope)).all():
+    rows = tx.execute(_BY_ID, {"wanted": text}).all()
+    if rows and project_id in (None, rows[0].project_id):
         return records(tx, rows)[0]
+    scope = [_COUNTS] if project_id is None else [_COUNTS, snapshots.c.project_id == project_id]
     return get(tx, resolve(tx, snapshots, "snapshot", text, *scope))
 
 
@@ -71,7 +79,7 @@ def get(tx: Connection, snapshot_id: str) -> Snapshot:
     Raises:
         NotFound: there is none.
     """
-    rows = tx.execute(ACTIVE.where(snapshots.c.id == snapshot_id)).all()
+    rows = tx.execute(_BY_ID, {"wanted": snapshot_id}).all()
     if not rows:
         raise NotFound(f"there is no snapshot {snapshot_id}")
     return records(tx, rows)[0]
@@ -87,8 +95,7 @@ def listed(tx: Connection, project_id: str | None, share_id: str | None = None) 
 
 def latest_id(tx: Connection, share_id: str) -> str | None:
     """Name the share's most recent snapshot, whatever its status: one look-up in an index. None if it has none."""
-    newest = select(snapshots.c.id).where(snapshots.c.share_id == share_id, _COUNTS)
-    return tx.execute(newest.order_by(snapshots.c.created_at.desc()).limit(1)).scalar()
+    return tx.execute(_NEWEST, {"of": share_id}).scalar()
 
 
 def latest(tx: Connection, share_id: str) -> Snapshot:

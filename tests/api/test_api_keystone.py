@@ -55,9 +55,8 @@ class Identity(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         told = token_of(["service"], "f" * 32)
         url = f"http://{self.headers['Host']}/v3"
-        places = [
-            {"interface": each, "url": url, "region": "r", "id": each} for each in ("public", "internal", "admin")
-        ]
+        kinds = ("public", "internal", "admin")
+        places = [{"interface": each, "url": url, "region": "r", "id": each} for each in kinds]
         told["token"]["catalog"] = [{"type": "identity", "name": "keystone", "id": "k", "endpoints": places}]
         self._answer(201, told, {"X-Subject-Token": "service-token"})
 

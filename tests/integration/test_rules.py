@@ -191,7 +191,8 @@ def test_rule_3_the_caller_names_the_snapshot(
     assert [(p.name, p.default) for p in parameters[1:]] == [
         ("context", inspect.Parameter.empty),
         ("snapshot", inspect.Parameter.empty),
-    ]
+        ("share", None),
+    ], "whoever names the share too, names it beside its snapshot, never instead of it"
     named = manager.create_snapshot(CONTEXT, share.id)
     overtaken: list[Snapshot] = []
     hold = manager.site.locks.hold

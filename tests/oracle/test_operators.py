@@ -25,7 +25,11 @@ spaces = st.sampled_from([" ", "  ", "\t", "\u00a0", " \n"])
 sentences = st.tuples(st.sampled_from(OPERATORS), st.lists(st.tuples(spaces, words), max_size=4)).map(
     lambda parts: parts[0] + "".join(space + word for space, word in parts[1])
 )
-specs = sentences | words | st.tuples(spaces, words, spaces).map("".join)
+comparisons = st.tuples(st.sampled_from(["=", "==", "!=", ">=", "<="]), st.sampled_from(["10", "9.5", "-1"])).map(
+    " ".join
+)
+choices = st.lists(st.sampled_from(["a", "b", "<or>"]), max_size=5).map(lambda some: " ".join(["<or>", *some]))
+specs = sentences | comparisons | choices | words | st.tuples(spaces, words, spaces).map("".join)
 numbers = st.integers(-12, 12) | st.sampled_from([10**400, 9.5, 1000.0, 10.0, float("nan"), float("inf"), -0.0])
 values = st.none() | st.booleans() | numbers | words | st.lists(words, max_size=2) | st.dictionaries(words, words)
 
@@ -51,6 +55,7 @@ def test_every_operator(manila: Manila) -> None:
     @example(("a", "<or>"))
     @example((True, "<in> true"))
     @example((10**400, "= 1"))
+    @example((None, "<is> false"))
     @given(pairs())
     def agrees(pair: tuple[Any, str]) -> None:
         found, wanted = pair

@@ -166,3 +166,16 @@ class DeletesOnlyWhatIsThere(Broken):
     def delete_share(self, share: Replica) -> None:
         self._share(share)
         super().delete_share(share)
+
+
+class ForgetsAccessRulesOnFailure(Broken):
+    """After a revert that came to nothing, the share is online again, and exported to nobody."""
+
+    seen_by = "test_faults[revert]"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        held = self.held(share)
+        if held.online:
+            return [ExportLocation(path=f"memory:/{self.backend}/{share.id}", preferred=True)]
+        given_up = held.aside is None and held.snapshots
+        return super().ensure_share(share.model_copy(update={"rules": ()}) if given_up else share)
