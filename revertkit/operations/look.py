@@ -204,7 +204,7 @@ def drop_gone(site: Site, replica: ShareReplica) -> str:
             left.append(f"snapshot {one.snapshot_id}, deleted on the share, cannot be dropped here: {failure}")
             continue
         with site.store.write() as tx:
-            snapshots.drop(tx, one.id)
+            snapshots.drop(tx, one)
     if left:
         with site.store.write() as tx:
             replicas.describe(tx, replica.id, found="; ".join(left))

@@ -121,13 +121,17 @@ class PromoteReplica(OfReplica):
         """Bring the chosen one up to date (without force), and let the driver make it the active one.
 
         Raises:
-            Blocked: it cannot be brought up to date; all is as before.
+            Blocked: it cannot be brought up to date, or the driver refuses; all is as before.
         """
         if case.operation.forced:
             self._fence_if_reached(case)
         else:
             self._bring_up_to_date(case)
-        stored = self.replication(case).promote_replica(case.other.replica, case.replica)
+        try:
+            stored = self.replication(case).promote_replica(case.other.replica, case.replica)
+        except Blocked:
+            self._put_back(case)
+            raise
         drop_gone(case.site, case.other)
         return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one")
 

@@ -194,7 +194,7 @@ class DeleteReplica(OfReplica):
         super().close(tx, case, outcome)
         if outcome is Outcome.DONE:
             replicas.remove(tx, case.other.id)
-            snapshots.sweep(tx)
+            snapshots.sweep(tx, case.share.id)
 
 
 def accept_resync(tx: Connection, site: Site, context: Context, replica: ShareReplica, *, full_copy: bool) -> Operation:
