@@ -29,7 +29,7 @@ from revertkit.models import (
     Share,
     ShareReplica,
 )
-from revertkit.operations.look import drop_gone
+from revertkit.operations.look import drop
 from revertkit.operations.online import Online, bring_online
 from revertkit.operations.replica import OfReplica, check_replicated
 from revertkit.operations.revert import out_of_sync
@@ -132,7 +132,9 @@ class PromoteReplica(OfReplica):
         except Blocked:
             self._put_back(case)
             raise
-        drop_gone(case.site, case.other)
+        with case.site.store.read() as tx:
+            gone = snapshots.gone(tx, case.other.replica)
+        drop(case.site, case.other, gone)
         return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one")
 
     def _bring_up_to_date(self, case: Case) -> None:
