@@ -31,6 +31,7 @@ test: test-host  ## run the tests of this host, then the core of the scenarios i
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
+	tests/packages
 	$(BIN)/python -m pytest tests
 
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
@@ -53,7 +54,7 @@ lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## mypy --strict on the package
+types: $(VENV)/.dev  ## mypy --strict on the package and the example
 	$(BIN)/mypy
 
 docs/openapi.json: $(VENV)/.dev $(wildcard revertkit/api/*.py revertkit/api/*/*.py)  ## write the API's OpenAPI document

@@ -63,6 +63,11 @@ def listing() -> list[Listing]:
     return [_listed(point) for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
 
 
+def registered() -> list[str]:
+    """Name every registered driver, without loading any."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
 def find(name: str) -> Listing:
     """Find one driver by its registered name, or by ``package.module:Class``, which need not be registered.
 
@@ -71,11 +76,10 @@ def find(name: str) -> Listing:
     """
     if ":" in name:
         return _listed(EntryPoint(name, name, GROUP))
-    points = entry_points(group=GROUP)
-    for point in points:
+    for point in entry_points(group=GROUP):
         if point.name == name:
             return _listed(point)
-    raise DriverRefused(f"there is no driver {name!r}; registered are {', '.join(sorted({p.name for p in points}))}")
+    raise DriverRefused(f"there is no driver {name!r}; registered are {', '.join(registered())}")
 
 
 def open_backend(backend: str, driver: str, options: dict[str, Any]) -> ShareDriver:

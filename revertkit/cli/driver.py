@@ -1,7 +1,8 @@
-"""``revertkit driver``: which drivers are installed, and what they could do here."""
+"""``revertkit driver``: which drivers are installed, what they could do here, and a project for a new one."""
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from revertkit.driver import ShareDriver
     from revertkit.registry import Listing
 
-app = typer.Typer(no_args_is_help=True, help="List the installed drivers: usable here, or what is missing.")
+app = typer.Typer(no_args_is_help=True, help="List the installed drivers, or begin a new one.")
 
 
 @app.command("list")
@@ -46,6 +47,52 @@ def show(
     show_record(
         {**driver_row(found), **{f"option {option['name']}": _told(option) for option in options}, **said}, output
     )
+
+
+@app.command("new")
+def new(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="What settings files will call the driver: a word such as acme or acme-san."
+        ),
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--directory",
+            "-d",
+            metavar="DIR",
+            show_default="revertkit-NAME",
+            help="Where to write it: a directory that is not there yet.",
+        ),
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Write a project for a new driver: its package, a harness, tests, a CI file.
+
+    As written it keeps shares in plain directories and passes the conformance suite. docs/driver-author.md says how it
+    becomes a driver of your storage.
+    """
+    from revertkit import scaffold
+
+    names = scaffold.named(name)
+    directory = directory or Path(names["project"])
+    written = scaffold.write(names, directory)
+    steps = [
+        shlex.join(["cd", str(directory)]),
+        "pip install --editable '.[test]'",
+        f"pytest --pyargs revertkit.conformance --driver {name}",
+    ]
+    if output is Format.JSON:
+        files = sorted(str(path) for path in written)
+        show_record({"name": name, "directory": str(directory), "files": files, "next": steps}, output)
+        return
+    say(f"{directory} is a driver that passes the conformance suite, with plain directories for storage. See it:")
+    for line in ["", *(f"  {step}" for step in steps), ""]:
+        say(line)
+    say(f"Then make it yours, from {names['package']}/storage.py upwards; its README.md says in which order.")
 
 
 class Table(StrEnum):

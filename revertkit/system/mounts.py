@@ -83,6 +83,12 @@ def mounts_of(source: str | Path) -> list[Mount]:
     return [m for m in mounts() if (m.major_minor == device if device else m.source == os.fspath(source))]
 
 
+def mounts_within(path: Path) -> list[Path]:
+    """List the mount points at or below `path`: a copy would read into them, a removal would empty them."""
+    top = Path(os.path.realpath(path))
+    return [mount.target for mount in mounts() if mount.target.is_relative_to(top)]
+
+
 def block_device(path: str | Path) -> str | None:
     """Answer the `major:minor` of the block device at `path`; None if there is none."""
     try:

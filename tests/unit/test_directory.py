@@ -13,12 +13,13 @@ import pytest
 from driver_world import A, B, C, Content, World, count_points, living
 from pydantic import ValidationError
 
-from revertkit.drivers.directory import DirectoryDriver, kernel, pool, tree
+from revertkit.drivers.directory import DirectoryDriver, pool, tree
 from revertkit.drivers.directory.home import Home, Wrapper
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Replica, RevertState, new_id
+from revertkit.system import kernel, mounts
 from revertkit.system import run as run_module
-from revertkit.system.mounts import Mount
+from revertkit.system.mounts import Mount, mounts_within
 from revertkit.system.run import Completed, Moment, StepEvent, watching
 
 MEMORY = Path("/dev/shm")
@@ -196,7 +197,7 @@ def test_mounts_inside_block_what_would_copy_or_empty_them(
     world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = [Mount("x", target, "ext4", (), "0:1") for target in (Path("/"), world.data / "a")]
-    monkeypatch.setattr(tree, "mounts", lambda: seen)
+    monkeypatch.setattr(mounts, "mounts", lambda: seen)
     for call in (world.driver.check_revert, world.driver.revert_to_snapshot):
         with pytest.raises(Blocked, match="mounted inside the share"):
             call(world.snapshot("new"))
@@ -210,8 +211,8 @@ def test_mounts_inside_block_what_would_copy_or_empty_them(
 
 
 def test_mount_points_are_read_from_the_kernel() -> None:
-    assert Path("/proc") in tree.mounts_within(Path("/"))
-    assert tree.mounts_within(Path(__file__)) == []
+    assert Path("/proc") in mounts_within(Path("/"))
+    assert mounts_within(Path(__file__)) == []
 
 
 # --- what users do to their own directory

@@ -18,7 +18,7 @@ LEVELS = (
     ("__main__",),
     ("cli",),
     ("web", "api", "integrations"),
-    ("dispatch", "conformance", "metrics"),
+    ("dispatch", "conformance", "metrics", "scaffold"),
     ("manager",),
     ("replication",),
     ("access", "adoption", "placement", "records"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from revertkit.drivers.directory.home import Home, Wrapper
-from revertkit.drivers.directory.tree import mounts_within
 from revertkit.errors import Blocked
 from revertkit.models import GIB, Blocker, SnapshotInstance
 from revertkit.system import processes
 from revertkit.system.holders import holders
+from revertkit.system.mounts import mounts_within
 
 
 def of_identity(home: Home, recorded: str | None) -> Iterator[Blocker]:

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.drivers.directory import tree
-from revertkit.drivers.directory.kernel import exchange, move, sync_directory, sync_file_system
 from revertkit.errors import BackendError
 from revertkit.models import Stored, new_id
+from revertkit.system.kernel import exchange, move, sync_directory, sync_file_system
 from revertkit.system.run import step
 
 OURS = ".revertkit"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from revertkit.capabilities import Capability
-from revertkit.drivers.directory import kernel, tree
+from revertkit.drivers.directory import tree
 from revertkit.drivers.directory.home import OURS, usable
 from revertkit.models import Lack, Pool
+from revertkit.system import kernel
 from revertkit.system.run import tool
 
 _EXCHANGING = (Capability.REVERT, Capability.REPLICATION)

@@ -7,9 +7,9 @@ import stat
 from pathlib import Path
 from uuid import uuid4
 
-from revertkit.drivers.directory.kernel import move
 from revertkit.errors import BackendError, CommandFailed
-from revertkit.system.mounts import mounts
+from revertkit.system.kernel import move
+from revertkit.system.mounts import mounts_within
 from revertkit.system.run import run, step
 
 TOOLS = {"cp": "coreutils", "rm": "coreutils", "du": "coreutils", "find": "findutils"}
@@ -105,9 +105,3 @@ def bytes_used(tree: Path) -> int:
     """
     said = run(["du", "--summarize", "--block-size=1", "--", tree], timeout=_AS_LONG_AS_IT_TAKES, changes=False)
     return int(said.stdout.split(maxsplit=1)[0])
-
-
-def mounts_within(path: Path) -> list[Path]:
-    """List the mount points at or below `path`: a copy would read into them, a removal would empty them."""
-    top = Path(os.path.realpath(path))
-    return [mount.target for mount in mounts() if mount.target.is_relative_to(top)]
