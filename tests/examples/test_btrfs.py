@@ -8,6 +8,9 @@ import json
 import pytest
 from author import ROOT, Author
 
+pytestmark = pytest.mark.timeout(1200)
+"""Each is a stranger's commands from the shell up: seconds, but many on a machine that is busy."""
+
 
 @pytest.mark.timeout(3600)
 def test_it_conforms(btrfs_driver: Author) -> None:

@@ -22,6 +22,8 @@ from revertkit import driver as contract
 from revertkit.capabilities import MIXINS, OPTIONAL_VERBS
 from revertkit.models import new_id
 
+pytestmark = pytest.mark.timeout(1200)
+"""Each is a stranger's commands from the shell up: seconds, but many on a machine that is busy."""
 AUTHOR = (ROOT / "docs" / "driver-author.md").read_text()
 API = (ROOT / "docs" / "driver-api.md").read_text()
 ONE_CASE = ("-k", "test_everything_is_as_it_was")

@@ -14,6 +14,8 @@ from revertkit import scaffold
 from revertkit.driver import API_VERSION
 from revertkit.errors import Conflict, InvalidInput
 
+pytestmark = pytest.mark.timeout(1200)
+"""Each is a stranger's commands from the shell up: seconds, but many on a machine that is busy."""
 NAME = "acme-san"
 
 
