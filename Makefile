@@ -8,8 +8,12 @@ TWO_AT_ONCE := -n 2
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
 
+# What is on the site: the documents, and what they link to, each where it is here so that every link holds.
+PAGES := $(wildcard *.md docs/* benchmarks/README.md benchmarks/revert.json benchmarks/revert.svg \
+	examples/btrfs/README.md revertkit/driver.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +63,15 @@ types: $(VENV)/.dev  ## mypy --strict on the package and the example
 
 docs/openapi.json: $(VENV)/.dev $(wildcard revertkit/api/*.py revertkit/api/*/*.py)  ## write the API's OpenAPI document
 	$(BIN)/python -m revertkit.api.document >$@
+
+docs/driver-matrix.md: $(VENV)/.dev $(wildcard revertkit/drivers/*/*.py) revertkit/driver.py revertkit/cli/matrix.py  ## write the table of drivers
+	$(BIN)/revertkit driver matrix >$@
+
+docs: $(VENV)/.dev  ## build the site of the documents in build/site; a broken link fails
+	rm -rf build/pages
+	mkdir -p build/pages
+	cp --parents $(PAGES) build/pages
+	$(BIN)/mkdocs build --strict
 
 format: $(VENV)/.dev  ## let ruff format everything
 	$(BIN)/ruff format .

@@ -71,7 +71,7 @@ class Found:
     lists: list[float] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
     stuck: int = 0
-    processor: dict[str, float] = field(default_factory=dict)
+    processor: float = 0.0
     placements: list[float] = field(default_factory=list)
     began: float = 0.0
 
@@ -195,12 +195,9 @@ def measure(name: str, serve: Callable[[Path, int, int], Any], root: Path, asked
     home.mkdir()
     port, found = free_port(), Found(name, began=os.getloadavg()[0])
     with serve(home, port, asked.shares) as process:
-        alone = prepared(port, TRIES)
-        before = processor_ms(process.pid)
-        for pair in alone:
+        for pair in prepared(port, TRIES):
             left = asked.times * 4 - len(found.alone)
             found.stuck += reverts(port, *pair, left, found.alone, found.refused)
-        found.processor["alone"] = (processor_ms(process.pid) - before) / max(len(found.alone), 1)
         calls = [
             partial(reverts, port, *pair, asked.times, found.reverts, found.refused)
             for pair in prepared(port, asked.clients)
@@ -215,7 +212,7 @@ def measure(name: str, serve: Callable[[Path, int, int], Any], root: Path, asked
                 continue
             assert len(answer["shares"]) == 1000, len(answer["shares"])
             found.lists.append(took)
-        found.processor["lists"] = (processor_ms(process.pid) - before) / asked.lists
+        found.processor = (processor_ms(process.pid) - before) / asked.lists
     return found
 
 
@@ -329,9 +326,8 @@ def rows(ours: Found, theirs: Found) -> list[tuple[str, str, str, str]]:
             own, other = (figure(found) if found else None for found in (getattr(ours, key), getattr(theirs, key)))
             ratio = f"{other / own:.1f}" if own and other else "-"
             compared.append((f"{name}, {label}", ms(own), ms(other), ratio))
-    for key, what in (("alone", "a revert to its end, with the client's looks at it"), ("lists", "a list")):
-        own, other = ours.processor[key], theirs.processor[key]
-        compared.append((f"processor time of {what}, mean", ms(own), ms(other), f"{other / own:.1f}"))
+    own, other = ours.processor, theirs.processor
+    compared.append(("processor time of a list, mean", ms(own), ms(other), f"{other / own:.1f}"))
     compared.append(("of all clients' reverts, accepted", str(len(ours.reverts)), str(len(theirs.reverts)), ""))
     compared.append(("of them, answered otherwise", told(ours.refused), told(theirs.refused), ""))
     compared.append(("shares left in reverting for good", str(ours.stuck), str(theirs.stuck), ""))

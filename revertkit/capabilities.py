@@ -174,14 +174,15 @@ def pool_report(
     told = told or BackendSettings(driver=driver_name)
     supported = report(driver, pool)
     replicated = getattr(driver, "replication_type", None) if not supported[Capability.REPLICATION] else None
-    revert = Capability.REPLICATED_REVERT if replicated else Capability.REVERT
+    # One word for share types with and without replicas, either of which may come to a pool that has them.
+    reverts = (Capability.REVERT, Capability.REPLICATED_REVERT) if replicated else (Capability.REVERT,)
     faults = [f"{lack.why} ({lack.mend})" for lack in pool.lacks if not lack.capability]
     found = {
         **told.reserved,
         "provisioned_capacity_gb": allocated,
         **pool.extra,
         **{str(c): not why for c, why in supported.items()},
-        str(Capability.REVERT): not supported[revert],
+        str(Capability.REVERT): not any(supported[each] for each in reverts),
         "share_backend_name": driver.backend,
         "pool_name": pool.name,
         "driver_name": driver_name,

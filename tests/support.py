@@ -158,7 +158,7 @@ def assert_quota_is_the_sum(manager: ShareManager, project_id: str = CONTEXT.pro
     use = manager.quotas(project_id)
     with manager.site.store.read() as tx:
         sizes = list(tx.execute(select(shares.c.size)).scalars())
-        taken = list(tx.execute(select(snapshots.c.size)).scalars())
+        taken = list(tx.execute(select(snapshots.c.size).where(snapshots.c.deleted_at.is_(None))).scalars())
     assert (use["shares"].in_use, use["gigabytes"].in_use) == (len(sizes), sum(sizes))
     assert (use["snapshots"].in_use, use["snapshot_gigabytes"].in_use) == (len(taken), sum(taken))
     assert {name: quota.reserved for name, quota in use.items() if quota.reserved} == {}

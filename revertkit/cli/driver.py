@@ -36,9 +36,10 @@ def show(
 ) -> None:
     """Show a driver: its options in the settings file, and each capability that was discovered, or why not."""
     from revertkit import registry
+    from revertkit.cli import matrix
 
     found = registry.find(name)
-    options = _options(found.cls) if found.cls else []
+    options = matrix.options(found.cls) if found.cls else []
     capabilities = _capabilities(found.cls) if found.cls else {}
     if output is Format.JSON:
         show_record({**driver_row(found), "options": options, "capabilities": capabilities}, output)
@@ -103,22 +104,28 @@ class Table(StrEnum):
 
 
 @app.command("matrix")
-def matrix(
+def matrix_(
     reports: Annotated[
-        list[Path], typer.Argument(metavar="REPORT...", help="Files that the conformance suite wrote by --report.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[REPORT...]", help="Files that the conformance suite wrote by --report."),
+    ] = None,
     output: Annotated[Table, typer.Option("--format", "-f", help="Print a table for documents, or JSON.")] = (
         Table.MARKDOWN
     ),
 ) -> None:
-    """Print what drivers have proven, one column per report: capabilities, cases, points swept, versions, dates."""
+    """Print what drivers can do, one column each.
+
+    Without a REPORT: what is discovered of every installed driver, and its settings, as a page. With reports: what
+    those drivers have proven: capabilities, cases, points swept, versions, dates.
+    """
+    from revertkit.cli import matrix
     from revertkit.conformance import report
 
-    read = [report.read(path) for path in reports]
+    read = [report.read(path) for path in reports or []]
     if output is Table.JSON:
-        show_rows(report.rows(read), {}, Format.JSON, "")
+        show_rows(report.rows(read) if read else matrix.rows(), {}, Format.JSON, "")
     else:
-        for line in report.markdown(read):
+        for line in report.markdown(read) if read else matrix.page():
             say(line)
 
 
@@ -133,19 +140,6 @@ def driver_row(listing: Listing) -> dict[str, Any]:
         "reason": "; ".join([listing.refused] if listing.refused else reasons),
         "mend": "; ".join(mends),
     }
-
-
-def _options(cls: type[ShareDriver]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "type": getattr(field.annotation, "__name__", str(field.annotation)),
-            "required": field.is_required(),
-            "default": None if field.is_required() else field.get_default(call_default_factory=True),
-            "description": field.description or "",
-        }
-        for name, field in cls.Options.model_fields.items()
-    ]
 
 
 def _told(option: dict[str, Any]) -> str:

@@ -55,9 +55,11 @@ def serve(
     First whatever was interrupted is recovered. Long operations answer 202 and go on in this process; SIGTERM waits
     for them, bounded (api.stop_seconds of the settings), and the next start finishes or puts back what was left.
 
-    Every option is a setting too, in the section [api] of the settings file. On this machine, without any:
+    On this machine, without any option, the client is:
 
       openstack --os-auth-type none --os-endpoint http://127.0.0.1:8786/v2 share list
+
+    Every option is a setting too, in the section `api` of the settings file.
     """
     from revertkit.api.serve import run
 

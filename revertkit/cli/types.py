@@ -28,6 +28,15 @@ MountFlag = Annotated[
     ),
 ]
 
+ReplicationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--replication-type",
+        metavar="readable|dr",
+        help="Its shares can have replicas, which can be read, or are there for disaster recovery alone.",
+    ),
+]
+
 
 @app.command("create")
 def create(
@@ -55,14 +64,7 @@ def create(
         ),
     ] = False,
     mount: MountFlag = False,
-    replication: Annotated[
-        str | None,
-        typer.Option(
-            "--replication-type",
-            metavar="readable|dr",
-            help="Its shares can have replicas, which can be read, or are there for disaster recovery alone.",
-        ),
-    ] = None,
+    replication: ReplicationOption = None,
     description: DescriptionOption = None,
     private: Annotated[bool, typer.Option("--private", help="Mark the type as not public.")] = False,
     output: FormatOption = Format.TABLE,

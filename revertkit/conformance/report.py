@@ -109,9 +109,14 @@ def rows(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 def markdown(reports: Sequence[Report]) -> list[str]:
     """Make the table of the documents, line by line."""
-    table = rows(reports)
-    columns = list(table[0])
-    lines = [["", *columns[1:]], ["---"] * len(columns), *([str(row[column]) for column in columns] for row in table)]
+    found = rows(reports)
+    columns = list(found[0])
+    return table(["", *columns[1:]], [[str(row[column]) for column in columns] for row in found])
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Make a table of Markdown, line by line."""
+    lines = [head, ["---"] * len(head), *body]
     return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
 
 

@@ -138,7 +138,8 @@ class _OfShare(Story):
     def online(self, case: Case) -> Online:
         """Bring the share online alone, since a rule of it is no snapshot's; its other replicas too, as they may be."""
         online = bring_share_online(case.site, case.share.id)
-        return replace(online, trouble=bring_replicas_online(case.site, case.share.id))
+        others = bring_replicas_online(case.site, case.share.id) if case.replica.peers else ""
+        return replace(online, trouble=others)
 
 
 class AllowAccess(_OfShare, Allow):

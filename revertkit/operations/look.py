@@ -15,7 +15,8 @@ share waits for it; and it may be cut at any time, since it says "in sync" only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -87,10 +88,12 @@ def look(site: Site, replica_id: str) -> Looked:
         report = _report(site, plan)
     with site.store.write() as tx:
         looked = _record(tx, site, plan, report)
+        # What is deleted from here on may have been reverted to before: it is needed until that is followed.
+        gone = snapshots.gone(tx, plan.replica.replica) if looked.replica_state is IN_SYNC else []
     if looked.replica_state is not IN_SYNC:
         log.warning("replica is not in sync", replica=replica_id, state=looked.replica_state.value, found=looked.found)
         return looked
-    return _with(looked, drop_gone(site, plan.replica))
+    return replace(looked, found=drop(site, plan.replica, gone))
 
 
 def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:
@@ -191,10 +194,8 @@ def _take_over(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -
             move(tx, instances, one.id, set(Status), Status.AVAILABLE, site.now())
 
 
-def drop_gone(site: Site, replica: ShareReplica) -> str:
+def drop(site: Site, replica: ShareReplica, gone: Sequence[SnapshotInstance]) -> str:
     """Drop from a replica what is gone from the share, once it is seen to follow; say what could not be."""
-    with site.store.read() as tx:
-        gone = snapshots.gone(tx, replica.replica)
     left = []
     for one in gone:
         try:
@@ -204,12 +205,8 @@ def drop_gone(site: Site, replica: ShareReplica) -> str:
             left.append(f"snapshot {one.snapshot_id}, deleted on the share, cannot be dropped here: {failure}")
             continue
         with site.store.write() as tx:
-            snapshots.drop(tx, one.id)
+            snapshots.drop(tx, one)
     if left:
         with site.store.write() as tx:
             replicas.describe(tx, replica.id, found="; ".join(left))
     return "; ".join(left)
-
-
-def _with(looked: Looked, found: str) -> Looked:
-    return Looked(looked.replica_id, looked.share_id, looked.replica_state, found) if found else looked

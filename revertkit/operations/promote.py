@@ -29,7 +29,7 @@ from revertkit.models import (
     Share,
     ShareReplica,
 )
-from revertkit.operations.look import drop_gone
+from revertkit.operations.look import drop
 from revertkit.operations.online import Online, bring_online
 from revertkit.operations.replica import OfReplica, check_replicated
 from revertkit.operations.revert import out_of_sync
@@ -121,14 +121,20 @@ class PromoteReplica(OfReplica):
         """Bring the chosen one up to date (without force), and let the driver make it the active one.
 
         Raises:
-            Blocked: it cannot be brought up to date; all is as before.
+            Blocked: it cannot be brought up to date, or the driver refuses; all is as before.
         """
         if case.operation.forced:
             self._fence_if_reached(case)
         else:
             self._bring_up_to_date(case)
-        stored = self.replication(case).promote_replica(case.other.replica, case.replica)
-        drop_gone(case.site, case.other)
+        try:
+            stored = self.replication(case).promote_replica(case.other.replica, case.replica)
+        except Blocked:
+            self._put_back(case)
+            raise
+        with case.site.store.read() as tx:
+            gone = snapshots.gone(tx, case.other.replica)
+        drop(case.site, case.other, gone)
         return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one")
 
     def _bring_up_to_date(self, case: Case) -> None:

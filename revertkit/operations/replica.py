@@ -194,7 +194,7 @@ class DeleteReplica(OfReplica):
         super().close(tx, case, outcome)
         if outcome is Outcome.DONE:
             replicas.remove(tx, case.other.id)
-            snapshots.sweep(tx)
+            snapshots.sweep(tx, case.share.id)
 
 
 def accept_resync(tx: Connection, site: Site, context: Context, replica: ShareReplica, *, full_copy: bool) -> Operation:
@@ -239,4 +239,9 @@ class ResyncReplica(OfReplica):
             held = snapshots.on_replica(tx, other.replica)
             for one in held:
                 move(tx, instances, one.id, set(Status), Status.CREATING, case.site.now())
-        self.replication(case).delete_replica(other.replica, held)
+        try:
+            self.replication(case).delete_replica(other.replica, held)
+        except Exception as failure:
+            with case.site.store.write() as tx:
+                replicas.describe(tx, other.id, found=f"it cannot be copied anew: {failure}")
+            raise

@@ -220,19 +220,23 @@ def remove(tx: Connection, snapshot_id: str) -> None:
 def retire(tx: Connection, instance: SnapshotInstance, at: datetime) -> None:
     """Take a snapshot off the share's record once the active replica has it no more; others still have to drop it."""
     tx.execute(update(snapshots).where(snapshots.c.id == instance.snapshot_id).values(deleted_at=at))
-    drop(tx, instance.id)
+    drop(tx, instance)
 
 
-def drop(tx: Connection, instance_id: str) -> None:
+def drop(tx: Connection, instance: SnapshotInstance) -> None:
     """Delete an instance's row, and that of a retired snapshot with its last one."""
-    tx.execute(delete(instances).where(instances.c.id == instance_id))
-    sweep(tx)
+    tx.execute(delete(instances).where(instances.c.id == instance.id))
+    _sweep(tx, snapshots.c.id == instance.snapshot_id)
 
 
-def sweep(tx: Connection) -> None:
-    """Delete the rows of retired snapshots that nobody has any more."""
+def sweep(tx: Connection, share_id: str) -> None:
+    """Delete the rows of a share's retired snapshots that no replica has any more."""
+    _sweep(tx, snapshots.c.share_id == share_id)
+
+
+def _sweep(tx: Connection, which: ColumnElement[bool]) -> None:
     held = select(instances.c.id).where(instances.c.snapshot_id == snapshots.c.id).exists()
-    tx.execute(delete(snapshots).where(snapshots.c.deleted_at.is_not(None), ~held))
+    tx.execute(delete(snapshots).where(which, snapshots.c.deleted_at.is_not(None), ~held))
 
 
 def bring_back(tx: Connection, snapshot_id: str) -> None:

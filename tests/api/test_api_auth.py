@@ -97,6 +97,8 @@ def test_http_basic(served: ShareManager, htpasswd: Path, caplog: pytest.LogCapt
     assert reader.status_code == 403
     assert client.get("/v2/blue/shares", headers=basic("ann", "pa:ss")).status_code == 404
     assert client.get("/v2/blue/shares", headers=basic("bob", "word")).status_code == 200
+    for headers, code in {(): 401, ("bob", "word"): 403, ("ann", "pa:ss"): 404}.items():
+        assert client.get("/metrics", headers=basic(*headers) if headers else {}).status_code == code, headers
     for secret in ("pa:ss", "word", "Basic", basic("ann", "pa:ss")["authorization"].split()[1]):
         assert secret not in caplog.text
 

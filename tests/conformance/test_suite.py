@@ -120,15 +120,16 @@ def test_every_entry_point_can_be_called_over_and_over(tmp_path: Path) -> None:
 
 def test_reports_make_a_table(tmp_path: Path) -> None:
     """What is proven, what is only claimed, and what is not there."""
-    run(tmp_path, QUICK)
-    file = str(tmp_path / "report.json")
-    table = CliRunner().invoke(app, ["driver", "matrix", file]).stdout.splitlines()
-    assert table[:2] == ["|  | memory |", "| --- | --- |"]
-    assert "| revert | proven |" in table
-    assert "| extend | claimed, not proven |" in table
-    assert "| replication | no |" in table
-    rows = json.loads(CliRunner().invoke(app, ["driver", "matrix", file, "--format", "json"]).stdout)
-    assert {"what": "cases that hold", "memory": 1} in rows
+    files = []
+    for driver in ("memory", "directory"):
+        run(tmp_path, QUICK, "--driver", driver)
+        files.append(str((tmp_path / "report.json").rename(tmp_path / f"{driver}.json")))
+    table = CliRunner().invoke(app, ["driver", "matrix", *files]).stdout.splitlines()
+    assert table[:2] == ["|  | memory | directory |", "| --- | --- | --- |"]
+    assert "| revert | proven | proven |" in table
+    assert "| mountable_snapshots | claimed, not proven | no |" in table
+    rows = json.loads(CliRunner().invoke(app, ["driver", "matrix", *files, "--format", "json"]).stdout)
+    assert {"what": "cases that hold", "memory": 1, "directory": 1} in rows
     (tmp_path / "other.json").write_text("{}")
     refused = CliRunner().invoke(app, ["driver", "matrix", str(tmp_path / "other.json")])
     assert refused.exit_code == 2

@@ -327,8 +327,9 @@ def test_snapshot_access_from_first_to_last(cli: Cli) -> None:
 KEYS = {
     "share list": "id project_id user_id name description size protocol share_type_id snapshot_id snapshot_support "
     "create_share_from_snapshot_support revert_to_snapshot_support mount_snapshot_support replication_type metadata "
-    "created_at updated_at status pool export_locations",
-    "snapshot list": "id share_id project_id name description size created_at metadata status latest export_locations",
+    "created_at updated_at status pool availability_zone access_rules_status export_locations",
+    "snapshot list": "id share_id project_id user_id name description size created_at metadata status latest "
+    "export_locations",
     "type list": "id name description is_public extra_specs created_at",
     "quota show": "resource limit in_use reserved",
     "driver list": "name target usable reason mend",

@@ -25,14 +25,13 @@ VERBS: dict[str, Verb] = {
     "promote back": lambda m, w: m.promote_replica(CONTEXT, w.fast),
     "resync": lambda m, w: m.resync_replica(CONTEXT, w.far),
     "copy anew": lambda m, w: m.resync_replica(CONTEXT, w.far, full_copy=True),
-    "look at all": lambda m, w: m.look_at_replicas(),
     "revert": lambda m, w: m.revert_to_snapshot(CONTEXT, "newer"),
     "create snapshot": lambda m, w: m.create_snapshot(CONTEXT, "share", name="fresh"),
     "delete snapshot": lambda m, w: m.delete_snapshot(CONTEXT, "newer"),
     "extend": lambda m, w: m.extend_share(CONTEXT, "share", 20),
     "allow access": lambda m, w: m.allow_access(CONTEXT, "share", "10.0.0.9"),
 }
-COPES = ("resync", "copy anew", "look", "promote", "allow", "revert", "create snapshot")
+COPES = ("resync", "copy anew", "promote", "allow", "revert", "create snapshot")
 """A look that fails is told; a promotion whose last look fails is refused; a revert asks and goes on."""
 
 
@@ -53,7 +52,7 @@ def prepared(manager: ShareManager, verb: str) -> World:
     if verb == "promote back":
         manager.promote_replica(CONTEXT, world.far)
         world.look()
-    if verb in ("resync", "look at all"):
+    if verb == "resync":
         manager.revert_to_snapshot(CONTEXT, "newer")
         manager.delete_snapshot(CONTEXT, "newer")
         world.write(World.LATER)

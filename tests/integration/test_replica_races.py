@@ -177,3 +177,19 @@ def test_looks_and_reverts_at_once(world: World) -> None:
     world.look()
     assert_whole(world)
     assert dict(world.files()) == World.KEPT
+
+
+def test_a_look_drops_only_what_was_gone_when_it_was_believed(world: World) -> None:
+    """In sync, and at once the share is reverted and the snapshot deleted: the replica still needs it to turn back."""
+
+    def meanwhile() -> None:
+        world.manager.revert_to_snapshot(CONTEXT, "newer")
+        world.manager.delete_snapshot(CONTEXT, "newer")
+
+    again = world.kept()
+    look_with(world, _points(world, again)[-1], meanwhile)
+    assert world.states()["far"] == "out_of_sync"
+    world.manager.promote_replica(CONTEXT, world.far, force=True)
+    assert dict(world.files()) == World.KEPT
+    world.look()
+    assert_whole(world)

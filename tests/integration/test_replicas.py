@@ -11,6 +11,7 @@ from replicated import TYPE, World, assert_whole, open_manager, replicated
 from support import CONTEXT, SPECS, Parked, counted_writes, stop
 
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.adoption import refusal
 from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import (
     BackendError,
@@ -245,6 +246,24 @@ def test_a_promotion_that_cannot_be_had_leaves_all_as_it_was(world: World) -> No
         world.manager.promote_replica(CONTEXT, world.far)
     world.files()["goes"] = b"on"
     del snapshot_held.snapshots["by-hand"]
+    world.look()
+    assert_whole(world)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_promotion_that_the_driver_refuses_leaves_the_active_one_writable(
+    world: World, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    """It was made read-only for the promotion, and is opened again."""
+
+    def refuse(*_: Any) -> Any:
+        raise refusal("no", "not this one", "take another")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryDriver, "promote_replica", refuse)
+        with pytest.raises(Blocked, match="not this one"):
+            world.manager.promote_replica(CONTEXT, world.far, force=force)
+    world.files()["goes"] = b"on"
     world.look()
     assert_whole(world)
 

@@ -31,6 +31,7 @@ __all__ = [
     "test_a_replica_that_is_away_holds_nothing_up",
     "test_a_revert_is_at_once_and_the_others_follow",
     "test_a_transfer_holds_no_revert_up",
+    "test_calling_verbs_of_replicas_again_answers_the_same",
     "test_looks_can_be_cut",
     "test_nothing_discarded_comes_back",
     "test_promotions_can_be_cut",
@@ -233,6 +234,24 @@ def test_a_deleted_replica_leaves_the_share_alone(stage: Stage) -> None:
     assert all(stage.kept(snapshot) == held for snapshot, held in taken if stage.keeps_in_sight)
     again = look(stage, stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer))
     promote(stage, again)
+    assert stage.tree(share).record() == record
+
+
+@behaviour(21, 23)
+@requires(*REPLICAS)
+def test_calling_verbs_of_replicas_again_answers_the_same(stage: Stage) -> None:
+    """A replica's life, each call made three times over; by force after a revert too, where that is claimed."""
+    stage.manager = stage.opened(repeat=3)
+    share, replica = replicated(stage, "first")
+    record = stage.planted(share, "second")
+    if stage.claims("replicated_revert"):
+        snapshot = stage.snapshot(share)
+        stage.planted(share, "discarded")
+        look(stage, replica)
+        stage.revert(snapshot)
+    promote(stage, replica, force=stage.claims("replicated_revert"))
+    assert stage.tree(share).record() == record
+    stage.manager.delete_replica(CONTEXT, look(stage, other(stage, share)).id)
     assert stage.tree(share).record() == record
 
 
