@@ -109,8 +109,14 @@ class World:
 
     def files(self, replica_id: str | None = None) -> Any:
         """Reach the content of the share, or of one replica."""
-        found = self.replica(replica_id) if replica_id else self.active()
-        return self.driver(found.pool.backend).files(found.replica)
+        if replica_id:
+            return self.files_of(self.replica(replica_id))
+        share = self.found()
+        return self.driver(share.pool.backend).files(share.replica)
+
+    def files_of(self, replica: ShareReplica) -> Any:
+        """Reach the content of a replica whose record is read already."""
+        return self.driver(replica.pool.backend).files(replica.replica)
 
     def active(self) -> ShareReplica:
         """Read the active replica's record."""
@@ -168,7 +174,7 @@ def assert_whole(world: World) -> None:
     for one in every:
         assert one.status is Status.AVAILABLE, one
         assert one.replica_state in (ReplicaState.ACTIVE, ReplicaState.IN_SYNC), one.found
-        assert dict(world.files(one.id)) == content, one.pool
+        assert dict(world.files_of(one)) == content, one.pool
         _check_access(world, share, one)
     _check_snapshots(world, share, every)
     _check_backends(world, every)
@@ -185,7 +191,7 @@ def _check_access(world: World, share: Share, one: ShareReplica) -> None:
     assert {rule.access_to: rule.access_level for rule in held} == levels
     if not one.active:
         try:
-            world.files(one.id)["written"] = b"to a replica"
+            world.files_of(one)["written"] = b"to a replica"
         except BackendError:
             return
         raise AssertionError(f"replica {one.pool} can be written to")

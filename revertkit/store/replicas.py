@@ -44,14 +44,18 @@ def add(tx: Connection, new: ShareReplica, followed_at: datetime) -> None:
 
 
 def get(tx: Connection, replica_id: str) -> ShareReplica:
-    """Read one replica.
+    """Read one replica, with what it has yet to follow: lists leave that out.
 
     Raises:
         NotFound: there is none.
     """
     if not (found := _read(tx, replicas.c.id == replica_id)):
         raise NotFound(f"there is no replica {replica_id}")
-    return found[0]
+    since = tx.execute(select(replicas.c.followed_at).where(replicas.c.id == replica_id)).scalar_one()
+    if since is None:
+        return found[0]
+    turned = tuple(operations.reverted_to(tx, found[0].share_id, since))
+    return found[0].model_copy(update={"replica": found[0].replica.model_copy(update={"reverted_to": turned})})
 
 
 def listed(tx: Connection, project_id: str | None, share_id: str | None = None) -> list[ShareReplica]:
@@ -90,23 +94,13 @@ def _read(tx: Connection, *where: ColumnElement[bool]) -> list[ShareReplica]:
     reached = grouped(tx, export_locations, export_locations.c.replica_id, [row.replica_id for row in rows])
     every = stored_shares.peers(tx, [row.id for row in rows])
     return [
-        _record(
-            row, rules.get(row.id, ()), every[row.id], location_records(reached.get(row.replica_id, ())), _to(tx, row)
-        )
+        _record(row, rules.get(row.id, ()), every[row.id], location_records(reached.get(row.replica_id, ())))
         for row in rows
     ]
 
 
-def _to(tx: Connection, row: Row[Any]) -> tuple[str, ...]:
-    return tuple(operations.reverted_to(tx, row.id, row.followed_at)) if row.followed_at else ()
-
-
 def _record(
-    row: Row[Any],
-    rules: Sequence[Any],
-    every: Sequence[str],
-    reached: tuple[ExportLocation, ...],
-    reverted_to: tuple[str, ...],
+    row: Row[Any], rules: Sequence[Any], every: Sequence[str], reached: tuple[ExportLocation, ...]
 ) -> ShareReplica:
     return ShareReplica(
         id=row.replica_id,
@@ -123,6 +117,6 @@ def _record(
         seconds_behind=row.seconds_behind,
         found=row.found,
         needs_full_copy=bool(row.needs_full_copy),
-        replica=replica_record(row, rules, every, reverted_to=reverted_to),
+        replica=replica_record(row, rules, every),
         export_locations=reached,
     )

@@ -202,7 +202,7 @@ def _owned(table: Any, owner: Any) -> Select[Any]:
     return select(table).where(owner.in_(bindparam("owners", expanding=True))).order_by(*table.primary_key)
 
 
-def replica_record(row: Row[Any], rules: Sequence[Any], every: Sequence[str], **more: Any) -> Replica:
+def replica_record(row: Row[Any], rules: Sequence[Any], every: Sequence[str]) -> Replica:
     """Read what a driver sees of a replica, from a row of :data:`ACTIVE` or one like it."""
     return Replica(
         id=row.replica_id,
@@ -217,7 +217,6 @@ def replica_record(row: Row[Any], rules: Sequence[Any], every: Sequence[str], **
         state=ReplicaState(row.replica_state),
         rules=in_force(rules),
         peers=tuple(one for one in every if one != row.replica_id),
-        **more,
     )
 
 
