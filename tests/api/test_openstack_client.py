@@ -22,8 +22,8 @@ Share = Callable[..., Any]
 
 @contextlib.contextmanager
 def serving(
-    state: Path, *options: str, context: Any = None, **environment: str
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    state: Path, *options: str, context: Any = None, driver: str = "directory", **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run ``revertkit serve`` on a free port, and answer its URL once it is ready."""
     command = [sys.executable, "-m", "revertkit", "serve", "--port", "0", *options]
     settings = {
@@ -31,23 +31,24 @@ def serving(
         "REVERTKIT_HOST": "node-1",
         "REVERTKIT_PROJECT": "project",
         "REVERTKIT_DEFAULT_SHARE_TYPE": "revertible",
-        "REVERTKIT_BACKENDS__FAST__DRIVER": "directory",
-        "REVERTKIT_BACKENDS__FAST__MOUNT_ROOT": str(state / "pool"),
+        "REVERTKIT_BACKENDS__FAST__DRIVER": driver,
+        **({"REVERTKIT_BACKENDS__FAST__MOUNT_ROOT": str(state / "pool")} if driver == "directory" else {}),
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         **environment,
     }
-    server = subprocess.Popen(command, env=settings, stderr=subprocess.PIPE, text=True)
+    log = state / "serve.log"  # a pipe that nobody reads would stop a server that has much to say
+    with log.open("w") as written:
+        server = subprocess.Popen(command, env=settings, stderr=written)
     try:
-        assert server.stderr is not None
-        said = server.stderr.readline()
-        found = re.search(r"https?://\S+/v2", said)
-        assert found, said + server.stderr.read()
+        support.wait_until(lambda: "\n" in log.read_text() or server.poll() is not None, "the server to say something")
+        found = re.search(r"https?://\S+/v2", log.read_text())
+        assert found, log.read_text()
         url = found.group()
         support.wait_until(lambda: _ready(url, context), "the server to be ready")
         yield url, server
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=support.SECONDS)
+        server.wait(support.SECONDS)
 
 
 def _ready(url: str, context: Any) -> bool:
