@@ -1,4 +1,4 @@
-"""64 clients at once against a real server: only right conflicts, nothing left behind.
+"""64 clients at once against a real server: only right conflicts, nothing left behind; the same when it is killed.
 
 ``REVERTKIT_TEST_SECONDS=60`` loads it for as long; the seed of what the clients choose is printed.
 """
@@ -18,10 +18,14 @@ from typing import Any
 
 import pytest
 import support
+from support import CONTEXT
 from test_openstack_client import serving
 from test_serve import ask
 
-CLIENTS, SHARES = 64, 8
+from revertkit.manager import ShareManager
+from revertkit.models import Share
+
+CLIENTS, SHARES, KILLS = 64, 8, 2
 SECONDS = min(60.0, float(os.environ.get("REVERTKIT_TEST_SECONDS") or 20))
 SEED = int(os.environ.get("REVERTKIT_TEST_SEED") or random.randrange(2**32))
 HEADERS = {"X-OpenStack-Manila-API-Version": "2.99", "Content-Type": "application/json"}
@@ -146,3 +150,68 @@ def done(url: str) -> int:
     text = ask(url.replace("/v2", "/metrics"))[1].decode()
     found = re.search(r'revertkit_operations_total\{kind="revert_to_snapshot",outcome="done"\} (\S+)', text)
     return int(float(found[1])) if found else 0
+
+
+def test_killed_under_load(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On real trees: after each kill and start every share is at rest, its data the old or the snapshot's."""
+    manager = support.open_manager(state)
+    shares = [manager.create_share(CONTEXT, 1) for _ in range(SHARES)]
+    pairs = [snapshotted(manager, share) for share in shares]
+    choose = random.Random(SEED)
+    told: Counter[str] = Counter()
+    interrupted = 0
+    for turn in range(KILLS):
+        for share in shares:
+            written(manager, share, f"turn{turn}")
+        before = {share.id: content(manager, share) for share in shares}
+        with serving(state) as (url, server):
+            crowd = Crowd(url, pairs, SEED + turn)
+            crowd.start()
+            support.wait_until(lambda crowd=crowd: crowd.told["revert 202"] > 0, "a revert to be accepted")
+            time.sleep(choose.uniform(0, 1))
+            server.kill()
+            server.wait(support.SECONDS)
+            crowd.stop()
+        assert [each for each in crowd.wrong if each[0] != "gone"] == []
+        told += crowd.told
+        interrupted += len([each for each in manager.shares(CONTEXT) if each.status == "reverting"])
+        with serving(state):
+            support.assert_at_rest(manager)
+            for share in shares:
+                found = content(manager, share)
+                assert found in (before[share.id], SNAPSHOT), (share.id, turn)
+    support.assert_quota_is_the_sum(manager)
+    assert {each.status for each in manager.shares(CONTEXT)} == {"available"}
+    manager.site.store.engine.dispose()
+    assert interrupted, "no kill came in the middle of a revert"
+    with capsys.disabled():
+        print(f"\nkilled {KILLS} times: seed {SEED}, {interrupted} reverts interrupted, {dict(sorted(told.items()))}")
+
+
+FILES = 100
+Content = dict[str, str]
+
+
+def written(manager: ShareManager, share: Share, word: str) -> None:
+    """Make every file of a share say `word`."""
+    tree = support.share_tree(manager, share)
+    for number in range(FILES):
+        (tree / f"file{number}").write_text(word)
+    (tree / f"only-{word}").write_text(word)
+
+
+def content(manager: ShareManager, share: Share) -> Content:
+    """Read every file of a share."""
+    return {path.name: path.read_text() for path in support.share_tree(manager, share).iterdir()}
+
+
+SNAPSHOT = {**{f"file{number}": "newer" for number in range(FILES)}, "only-older": "older", "only-newer": "newer"}
+
+
+def snapshotted(manager: ShareManager, share: Share) -> Pair:
+    """Write and take two snapshots."""
+    taken = []
+    for word in ("older", "newer"):
+        written(manager, share, word)
+        taken.append(manager.create_snapshot(CONTEXT, share.id).id)
+    return share.id, taken[0], taken[1]
