@@ -53,6 +53,8 @@ def answers(
     responses |= {also: _documented(also, None)} if also else {}
     responses[code] = _documented(code, schema)
     how: dict[str, Any] = {"name": name, "operation_id": name, "status_code": code, "responses": responses}
+    if schema is None:
+        how["response_class"] = Response
     if actions:
         content = {"application/json": {"schema": action_schema(actions)}}
         how["openapi_extra"] = {"requestBody": {"content": content, "required": True}}

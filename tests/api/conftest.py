@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import replicated
 import support
 from asking import As, Client, client_of, settled
 
@@ -38,3 +39,14 @@ def api(served: ShareManager) -> Iterator[Client]:
     """The administrator of one project, at the newest microversion."""
     with client_of(served, As(CALLERS)) as http:
         yield Client(http)
+
+
+@pytest.fixture
+def replicating(state: Path) -> Iterator[ShareManager]:
+    """A manager of two backends that replicate with each other, and a share type for it."""
+    MemoryDriver.reset()
+    manager = replicated.open_manager(state, "fast", "far", dispatch=settled)
+    replicated.replicated(manager)
+    yield manager
+    manager.site.store.engine.dispose()
+    MemoryDriver.reset()

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import replicated
-from asking import As, Client, client_of, settled
+from asking import As, Client, client_of
 from conftest import CALLERS
 
-from revertkit.drivers.memory import MemoryDriver
 from revertkit.manager import ShareManager
 from revertkit.models import new_id
 
 
 @pytest.fixture
-def served(state: Path) -> Iterator[ShareManager]:
-    """A manager of two backends that replicate with each other, and the type for it."""
-    MemoryDriver.reset()
-    manager = replicated.open_manager(state, "fast", "far", dispatch=settled)
-    replicated.replicated(manager)
-    yield manager
-    manager.site.store.engine.dispose()
-    MemoryDriver.reset()
+def served(replicating: ShareManager) -> ShareManager:
+    """The manager of two backends."""
+    return replicating
 
 
 @pytest.fixture

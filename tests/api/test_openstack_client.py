@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,8 @@ Share = Callable[..., Any]
 
 @contextlib.contextmanager
 def serving(
-    state: Path, *options: str, context: Any = None, **environment: str
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    state: Path, *options: str, context: Any = None, driver: str = "directory", **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run ``revertkit serve`` on a free port, and answer its URL once it is ready."""
     command = [sys.executable, "-m", "revertkit", "serve", "--port", "0", *options]
     settings = {
@@ -31,23 +32,24 @@ def serving(
         "REVERTKIT_HOST": "node-1",
         "REVERTKIT_PROJECT": "project",
         "REVERTKIT_DEFAULT_SHARE_TYPE": "revertible",
-        "REVERTKIT_BACKENDS__FAST__DRIVER": "directory",
-        "REVERTKIT_BACKENDS__FAST__MOUNT_ROOT": str(state / "pool"),
+        "REVERTKIT_BACKENDS__FAST__DRIVER": driver,
+        **({"REVERTKIT_BACKENDS__FAST__MOUNT_ROOT": str(state / "pool")} if driver == "directory" else {}),
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         **environment,
     }
-    server = subprocess.Popen(command, env=settings, stderr=subprocess.PIPE, text=True)
+    log = state / "serve.log"  # a pipe that nobody reads would stop a server that has much to say
+    with log.open("w") as written:
+        server = subprocess.Popen(command, env=settings, stderr=written)
     try:
-        assert server.stderr is not None
-        said = server.stderr.readline()
-        found = re.search(r"https?://\S+/v2", said)
-        assert found, said + server.stderr.read()
+        support.wait_until(lambda: "\n" in log.read_text() or server.poll() is not None, "the server to say something")
+        found = re.search(r"https?://\S+/v2", log.read_text())
+        assert found, log.read_text()
         url = found.group()
         support.wait_until(lambda: _ready(url, context), "the server to be ready")
         yield url, server
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=support.SECONDS)
+        server.wait(support.SECONDS)
 
 
 def _ready(url: str, context: Any) -> bool:
@@ -75,24 +77,27 @@ def run(*argv: str) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def share(fast_root: Path, template: Path) -> Iterator[Share]:
     """Run one ``openstack share`` command; answer its JSON, or with `code` its error text."""
-    import shutil
-
     state = fast_root / "client"
     shutil.copytree(template, state)
     with serving(state) as (url, _):
-
-        def command(*words: str, code: int = 0, output: bool = True) -> Any:
-            how = ["-f", "json"] if output else []
-            found, out, err = run("--os-auth-type", "none", "--os-endpoint", url, "share", *words, *how)
-            assert found == code, (words, out, err)
-            return err if code else json.loads(out) if out.strip() else None
-
-        yield command
+        yield client(url)
     shutil.rmtree(state)
 
 
+def client(url: str) -> Share:
+    """Make what runs one ``openstack share`` command against a server."""
+
+    def command(*words: str, code: int = 0, output: bool = True) -> Any:
+        how = ["-f", "json"] if output else []
+        found, out, err = run("--os-auth-type", "none", "--os-endpoint", url, "share", *words, *how)
+        assert found == code, (words, out, err)
+        return err if code else json.loads(out) if out.strip() else None
+
+    return command
+
+
 def test_the_first_core(share: Share) -> None:
-    """A type with the extra spec, a share, a snapshot; extended and reverted; the older of two refused; all deleted."""
+    """A type with the extra spec, a share, a snapshot; reverted, then to the older of two."""
     made = share("type", "create", "std", "false", "--snapshot-support", "true", "--revert-to-snapshot-support", "true")
     assert made["optional_extra_specs"]["revert_to_snapshot_support"] == "True"
     work = share("create", "NFS", "1", "--name", "work", "--share-type", "std", "--wait")
@@ -119,8 +124,10 @@ def test_the_first_core(share: Share) -> None:
     assert [each["Name"] for each in share("list")] == ["work"]
     told = share("message", "list")
     assert [(each["Action ID"], each["Detail ID"]) for each in told] == [("006", "901")]
-    for name in ("second", "first"):
-        share("snapshot", "delete", name, "--wait", output=False)
+    assert "snapshot" in share("delete", "work", code=1, output=False)
+    share("snapshot", "delete", "second", "--wait", output=False)
+    share("revert", "first", "--wait", output=False)
+    share("snapshot", "delete", "first", "--wait", output=False)
     share("delete", "work", "--wait", output=False)
     assert share("list") == []
     share("type", "delete", "std", output=False)
@@ -150,3 +157,53 @@ def test_what_operators_ask(share: Share) -> None:
     assert (shown["status"], shown["properties"]) == ("error", {"a": "b"})
     share("set", "byhand", "--status", "available", output=False)
     share("delete", "byhand", "--wait", output=False)
+
+
+def test_what_is_refused(share: Share) -> None:
+    """A type without the extra spec, more than the quota: each with its code, and the share is as it was."""
+    share("type", "create", "plain", "false", "--snapshot-support", "true")
+    share("create", "NFS", "1", "--name", "fixed", "--share-type", "plain", "--wait")
+    share("snapshot", "create", "fixed", "--name", "kept", "--wait")
+    said = share("revert", "kept", code=1, output=False)
+    assert "revert_to_snapshot_support" in said
+    assert "(HTTP 400)" in said
+    share("quota", "set", "project", "--gigabytes", "5", output=False)
+    assert "(HTTP 403)" in share("resize", "fixed", "6", code=1, output=False)
+    assert "(HTTP 413)" in share("create", "NFS", "6", code=1)
+    assert share("quota", "show", "project", "--detail")["gigabytes"] == {"in_use": 1, "limit": 5, "reserved": 0}
+    assert (share("show", "fixed")["size"], share("show", "fixed")["status"]) == (1, "available")
+
+
+def test_access_rules_and_replicas(fast_root: Path, template: Path) -> None:
+    """Rules outlive a revert; the other replica is in sync again after it, and can be promoted."""
+    state = fast_root / "client-memory"
+    shutil.copytree(template, state)
+    far = {"REVERTKIT_BACKENDS__FAR__DRIVER": "memory", "REVERTKIT_API__LOOK_SECONDS": "1"}
+    with serving(state, driver="memory", **far) as (url, _):
+        access_and_replicas(client(url))
+    shutil.rmtree(state)
+
+
+def access_and_replicas(share: Share) -> None:
+    """Type the lines."""
+    specs = ("--revert-to-snapshot-support", "true", "--extra-specs", "replication_type=readable")
+    share("type", "create", "replicated", "false", "--snapshot-support", "true", *specs)
+    share("create", "NFS", "1", "--name", "work", "--share-type", "replicated", "--wait")
+    rule = share("access", "create", "work", "ip", "10.0.0.0/24", "--wait")
+    share("snapshot", "create", "work", "--name", "base", "--wait")
+    share("replica", "create", "work", "--wait")
+    share("revert", "base", "--wait", output=False)
+    [kept] = share("access", "list", "work")
+    assert (kept["ID"], kept["Access To"], kept["State"]) == (rule["id"], "10.0.0.0/24", "active")
+    share("access", "delete", "work", rule["id"], "--wait", output=False)
+    assert share("access", "list", "work") == []
+
+    def states() -> dict[str, str]:
+        return {each["Replica State"]: each["ID"] for each in share("replica", "list", "--share", "work")}
+
+    support.wait_until(lambda: set(states()) == {"active", "in_sync"}, "the replica to be in sync again")
+    before = states()
+    share("replica", "promote", before["in_sync"], "--wait", output=False)
+    assert share("replica", "show", before["in_sync"])["replica_state"] == "active"
+    share("replica", "delete", before["active"], "--wait", output=False)
+    assert len(share("pool", "list")) == 2
