@@ -79,11 +79,12 @@ def test_whatever_is_asked(
             asked = asking(http, operation, CALLERS[caller], names, until)
             assert asked, operation.label
             told += asked
+    replicating.look_at_replicas()  # which finds the instances that a deleted snapshot has on other replicas
     support.assert_at_rest(replicating)
-    if caller == "no credentials":
-        assert set(told) <= {200, 300, 401}, told
+    if caller == "no credentials":  # what is malformed is told so before anybody is asked who they are
+        assert {401} <= set(told) <= {200, 300, 400, 401}, told
     else:
-        assert {200, 202, 400, 404} <= set(told), told
+        assert {200, 400, 404} <= set(told), told
     with capsys.disabled():
         print(f"\nschemathesis, {caller}: seed {SEED}, {told.total()} requests, answers {dict(sorted(told.items()))}")
 

@@ -199,7 +199,7 @@ def test_shell_completion(home: Path) -> None:
         timeout=support.SECONDS,
         check=False,
     )
-    assert set(done.stdout.split()) == {"revert-to-snapshot", "recover"}
+    assert set(done.stdout.split()) == {"revert-to-snapshot", "recover", "replica"}
 
 
 def test_help_imports_nothing_heavy(home: Path) -> None:

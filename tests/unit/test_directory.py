@@ -364,7 +364,7 @@ def test_a_file_system_without_exchange_loses_revert_and_nothing_else(
     monkeypatch.setattr(kernel, "_renameat2", refuse)
     living(world := DirectoryWorld(roots()))
     (found,) = world.driver.pools()
-    assert [lack.capability for lack in found.lacks] == ["revert_to_snapshot_support"]
+    assert [lack.capability for lack in found.lacks] == ["revert_to_snapshot_support", "replication_support"]
     with pytest.raises(Blocked, match="cannot exchange"):
         world.driver.revert_to_snapshot(world.snapshot("new"))
     assert (world.content(), world.kept("old")) == (C, A)
@@ -381,6 +381,7 @@ def test_a_host_that_lacks_something_says_what(monkeypatch: pytest.MonkeyPatch) 
     assert [(lack.mend, lack.capability) for lack in DirectoryDriver.probe()] == [
         ("install findutils", None),
         ("use glibc 2.28 or later", "revert_to_snapshot_support"),
+        ("use glibc 2.28 or later", "replication_support"),
     ]
 
 
