@@ -115,6 +115,12 @@ def unexport(share_id: str) -> None:
         raise BackendError(f"share {share_id} is still exported after exportfs: {said or 'it said nothing'}")
 
 
+def is_of(share_id: str, path: Path) -> bool:
+    """Whether what is exported under this id, if anything is, is at `path`."""
+    text = _read(_file(share_id))
+    return text is None or text.startswith(f"{_quoted(path)} ")
+
+
 def exported(share_id: str) -> bool:
     """Whether the share is exported, or would be at the next ``exportfs -r``."""
     return _file(share_id).exists() or bool(serving(share_id))

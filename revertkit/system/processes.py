@@ -1,4 +1,4 @@
-"""The child processes of an operation: who is left of a dead owner, and waiting for them."""
+"""The child processes of an operation or a transfer: who is left of a dead owner, and waiting for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from revertkit.system.run import OPERATION_VARIABLE
+from revertkit.system.run import OPERATION_VARIABLE, TRANSFER_VARIABLE
 
 
 def of_operation(operation_id: str) -> list[int]:
@@ -19,6 +19,17 @@ def of_operation(operation_id: str) -> list[int]:
     """
     mark = f"{OPERATION_VARIABLE}={operation_id}".encode()
     return [pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid)]
+
+
+def of_transfer(*, sent: str | None = None, into: str | None = None) -> list[int]:
+    """List the processes that send `sent`, or that receive `into`, whoever has started them."""
+    return [pid for pid in _pids() if _transfers(pid) & {(sent, True), (into, False)}]
+
+
+def _transfers(pid: int) -> set[tuple[str | None, bool]]:
+    mark = f"{TRANSFER_VARIABLE}=".encode()
+    found = [entry.removeprefix(mark).decode() for entry in _environment(pid) if entry.startswith(mark)]
+    return {(word, first) for each in found for word, first in zip(each.split(" "), (True, False), strict=False)}
 
 
 def wait_for_end(pids: list[int], seconds: float) -> list[int]:

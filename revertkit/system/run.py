@@ -1,4 +1,4 @@
-"""Commands and named steps: the only place that starts a process.
+"""Commands, pairs of commands and named steps: the only place that starts a process.
 
 A *step* is one change of the backend that either has happened or has not. Whoever watches (a progress bar, the
 fault injection of the conformance suite, a log) sees its name before and after it, and its progress. Commands are argv
@@ -19,8 +19,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn
 
 from revertkit.errors import BackendError, CommandFailed
 from revertkit.log import get_logger
@@ -30,6 +32,8 @@ log = get_logger(__name__)
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OPERATION_VARIABLE = "REVERTKIT_OPERATION"
 """Every child process carries the id of its operation here, so that recovery can wait for a dead owner's children."""
+TRANSFER_VARIABLE = "REVERTKIT_TRANSFER"
+"""Either end of a transfer carries here what is sent, and after a space where it goes, so that others can end it."""
 
 
 class Moment(Enum):
@@ -147,6 +151,127 @@ def run(
         return (pretender and pretender(words)) or _run(words, timeout, ok, stdin)
 
 
+def pipe(
+    source: Sequence[str | Path],
+    sink: Sequence[str | Path],
+    *,
+    name: str,
+    transfer: str,
+    percent: Callable[[str], float | None],
+    stalled: float = 600,
+) -> None:
+    """Run `source` with its output going into `sink`, as one step, until both have ended.
+
+    Args:
+        source: an argv that tells by lines of its standard error how far it is.
+        sink: the argv that reads it.
+        name: what the step is called.
+        transfer: what both carry in :data:`TRANSFER_VARIABLE`.
+        percent: reads such a line: the percent of the whole call, or None if it is another.
+        stalled: seconds without a new percent until both get SIGTERM.
+
+    Raises:
+        CommandFailed: either exited badly, or nothing has moved for too long; with what both said.
+        BackendError: a tool is missing.
+        whatever a watcher raises: both were sent SIGTERM.
+    """
+    first, second = [os.fspath(word) for word in source], [os.fspath(word) for word in sink]
+    argv, told = [*first, "|", *second], SimpleQueue[str | None]()
+    pretender = _pretender.get()
+    with step(name) as progress, _ended_with_us() as both:
+        if pretender and pretender(argv):
+            return
+
+        def ended(_: Any, success: bool, __: int, unread: Sequence[Any] = ()) -> None:
+            if not success:
+                _terminate(unread)  # it may be waiting for its own source, and never see that nobody reads
+            told.put(None)
+
+        how = {"_env": _environment(transfer), "_done": ended}
+        both.append(_start(first, _piped=True, _err=told.put, **how))
+        how["_done"] = partial(ended, unread=both[:1])
+        both.append(_start(second, _in=both[0], **how))
+        lines = _Lines(told, percent, progress)
+        in_time = lines.follow(until=len(both), stalled=stalled)
+        if not in_time:
+            _terminate(both)
+        _see_to(argv, both, lines, "" if in_time else f"nothing has moved for {stalled:g} s; ")
+
+
+def _see_to(argv: list[str], both: list[Any], lines: _Lines, expired: str) -> None:
+    """Wait for the end of both, and raise if either is not as it should be."""
+    statuses = [_status(process) for process in both]
+    said = expired + "".join([*lines.rest(), both[1].stderr.decode(errors="surrogateescape")])
+    log.debug("commands", argv=argv, status=statuses, stderr=said)
+    if expired or any(statuses):
+        raise CommandFailed(argv, None if expired else next(filter(None, reversed(statuses))), said)
+
+
+class _Lines:
+    """What is told while two commands run: lines, of which some say how far it is, and a None as each of them ends."""
+
+    def __init__(
+        self, told: SimpleQueue[str | None], percent: Callable[[str], float | None], progress: Callable[[float], None]
+    ) -> None:
+        self._told, self._percent, self._progress = told, percent, progress
+        self._reached, self._others = 0.0, list[str]()
+
+    def follow(self, until: int, stalled: float) -> bool:
+        """Hear them until as many have ended; False if nothing has moved for so many seconds."""
+        deadline = time.monotonic() + stalled
+        while until:
+            try:
+                line = self._told.get(timeout=max(0, deadline - time.monotonic()))
+            except Empty:
+                return False
+            until -= line is None
+            if line is None or self._heard(line):
+                deadline = time.monotonic() + stalled
+        return True
+
+    def _heard(self, line: str) -> bool:
+        found = self._percent(line)
+        if found is None:
+            self._others.append(line)
+            return False
+        if moved := found > self._reached:
+            self._reached = found
+            self._progress(found)
+        return moved
+
+    def rest(self) -> list[str]:
+        """Answer the lines that said something else, also those that came last."""
+        while not self._told.empty():
+            if (line := self._told.get()) is not None:
+                self._heard(line)
+        return self._others
+
+
+@contextmanager
+def _ended_with_us() -> Iterator[list[Any]]:
+    processes: list[Any] = []
+    try:
+        yield processes
+    except BaseException:
+        _terminate(processes)
+        raise
+
+
+def _terminate(processes: Sequence[Any]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            process.signal(signal.SIGTERM)
+
+
+def become(argv: Sequence[str], transfer: str = "") -> NoReturn:
+    """Replace this process by `argv`, as one that :func:`run` starts; its standard streams stay.
+
+    Raises:
+        BackendError: there is no such tool.
+    """
+    os.execve(_path(argv[0]), list(argv), _environment(transfer))  # noqa: S606 - that is what it is for
+
+
 _HOW: dict[str, Any] = {
     "_tty_out": False,
     "_truncate_exc": False,
@@ -157,23 +282,39 @@ _HOW: dict[str, Any] = {
 """For `sh`: no terminal, whole errors, not our Ctrl-C, and waited for below."""
 
 
-def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
+def _path(name: str) -> str:
+    if (path := tool(name)) is None:
+        raise BackendError(f"{name} is not installed on this host (looked in {TOOL_PATH})")
+    return path
+
+
+def _start(words: list[str], **how: Any) -> Any:
     import sh  # late: it takes a tenth of a second that `--help` does not have
 
-    path = tool(words[0])
-    if path is None:
-        raise BackendError(f"{words[0]} is not installed on this host (looked in {TOOL_PATH})")
-    began = time.monotonic()
-    status, stderr = None, ""
+    command = sh.Command(_path(words[0]))
     try:
-        process = sh.Command(path)(*words[1:], _in=stdin, _env=_environment(), **_HOW)
+        return command(*words[1:], **{**_HOW, **how})
     except (sh.ForkException, UnicodeError) as failure:
         raise BackendError(f"{words[0]} cannot be started: {failure}") from failure
+
+
+def _status(process: Any) -> int:
+    """Wait for its end. What `sh` would raise of a bad exit says less than its status and stderr."""
+    import sh
+
+    with contextlib.suppress(sh.ErrorReturnCode):
+        process.wait()
+    return int(process.exit_code)
+
+
+def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
+    began = time.monotonic()
+    status, stderr = None, ""
+    process = _start(words, _in=stdin, _env=_environment())
     try:
-        # What `sh` would raise of a bad exit says less than its status and stderr, which are looked at below.
-        with _terminated_after(timeout, process) as expired, contextlib.suppress(sh.ErrorReturnCode):
-            process.wait()
-        status, stderr = process.exit_code, process.stderr.decode(errors="surrogateescape")
+        with _terminated_after(timeout, process) as expired:
+            status = _status(process)
+        stderr = process.stderr.decode(errors="surrogateescape")
         if expired.is_set():
             raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")
         if status not in ok:
@@ -190,8 +331,7 @@ def _terminated_after(seconds: float, process: Any) -> Iterator[threading.Event]
 
     def terminate() -> None:
         expired.set()
-        with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
-            process.signal(signal.SIGTERM)
+        _terminate([process])
 
     timer = threading.Timer(seconds, terminate)
     timer.daemon = True
@@ -202,8 +342,10 @@ def _terminated_after(seconds: float, process: Any) -> Iterator[threading.Event]
         timer.cancel()
 
 
-def _environment() -> dict[str, str]:
+def _environment(transfer: str = "") -> dict[str, str]:
     environment = {"PATH": TOOL_PATH, "LC_ALL": "C", "TZ": "UTC"}
     if (current := _operation.get()) is not None:
         environment[OPERATION_VARIABLE] = current
+    if transfer:
+        environment[TRANSFER_VARIABLE] = transfer
     return environment

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lvm_bench import KINDS, Bench, bench
+from replica_bench import Pair, pair_of_its_own
 from zfs_bench import Backend, backend_of_its_own
 
 
@@ -40,4 +41,11 @@ def small() -> Iterator[Bench]:
 def backend() -> Iterator[Backend]:
     """A ZFS driver below a dataset of its own."""
     with backend_of_its_own() as made:
+        yield made
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A ZFS share and room for its replicas on another zpool."""
+    with pair_of_its_own() as made:
         yield made

@@ -30,11 +30,10 @@ POOL = os.environ.get("REVERTKIT_TEST_ZPOOL", "tank0")
 class Backend:
     """A driver on a dataset of its own, and the records that a manager would keep."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, **options: Any) -> None:
         self.name, self.root = name, root
-        self.driver = ZfsDriver(
-            "test", ZfsDriver.Options(pool=name, mount_root=root, export_address=IPv4Address("127.0.0.1"))
-        )
+        own = ZfsDriver.Options(pool=name, mount_root=root, export_address=IPv4Address("127.0.0.1"), **options)
+        self.driver = ZfsDriver("test", own)
 
     def share(self, size: int = 1, *rules: AccessRule) -> Replica:
         share = self.record(size, *rules)
@@ -75,13 +74,13 @@ class Backend:
 
 
 @contextmanager
-def backend_of_its_own() -> Iterator[Backend]:
+def backend_of_its_own(pool: str = POOL, **options: Any) -> Iterator[Backend]:
     """A driver below a dataset whose name carries a marker; it goes, with all that is in it, at the end."""
     marker = f"revertkit-test-{uuid4().hex[:12]}"
-    name, root = f"{POOL}/{marker}", Path("/srv") / marker
+    name, root = f"{pool}/{marker}", Path("/srv") / marker
     zfs("create", "-o", "canmount=off", "-o", "mountpoint=none", name)
     try:
-        yield Backend(name, root)
+        yield Backend(name, root, **options)
     finally:
         sweep(name, root)
 

@@ -92,6 +92,15 @@ def test_a_crash_between_file_and_server_is_made_up_for(server: Server) -> None:
     assert nfs.serving(SHARE) == []
 
 
+def test_whose_an_export_is(server: Server) -> None:
+    """Of two replicas on one host the share's export is the active one's: the other has not to take it away."""
+    here, there = Path("/srv/a b"), Path("/srv/a")
+    assert nfs.is_of(SHARE, here), "nothing is exported, so nothing is another's"
+    nfs.export(SHARE, here, RULES)
+    assert nfs.is_of(SHARE, here)
+    assert not nfs.is_of(SHARE, there), "not even one whose path begins alike"
+
+
 def test_an_exportfs_that_does_nothing_is_a_failure(server: Server) -> None:
     server.deaf = True
     with pytest.raises(BackendError, match="deaf"):

@@ -28,6 +28,9 @@ tank1/a	refreservation	0	default
 tank1/a	mountpoint	/tank1/a	default
 tank1/a	canmount	noauto	local
 tank1/a	sharenfs	off	default
+tank1/a	readonly	off	default
+tank1/a	receive_resume_token	-	-
+tank1/a	clones	-	-
 tank1/a	revertkit:share	-	-
 """
 SNAPSHOT = """\
@@ -45,6 +48,9 @@ tank1/a@s	refreservation	-	-
 tank1/a@s	mountpoint	-	-
 tank1/a@s	canmount	-	-
 tank1/a@s	sharenfs	-	-
+tank1/a@s	readonly	-	-
+tank1/a@s	receive_resume_token	-	-
+tank1/a@s	clones	-	-
 tank1/a@s	revertkit:share	-	-
 """
 BOOKMARK = """\
@@ -62,6 +68,9 @@ tank1/a#b	refreservation	-	-
 tank1/a#b	mountpoint	-	-
 tank1/a#b	canmount	-	-
 tank1/a#b	sharenfs	-	-
+tank1/a#b	readonly	-	-
+tank1/a#b	receive_resume_token	-	-
+tank1/a#b	clones	-	-
 tank1/a#b	revertkit:share	-	-
 """
 LISTING = PROPERTIES + SNAPSHOT + BOOKMARK
@@ -80,7 +89,7 @@ SPACE = {
     "refquota": GIB,
     "refreservation": 0,
 }
-DATASET = Dataset(NAME, "99", SPACE, {}, share_id=SHARE_ID, points=(OLD, TARGET))
+DATASET = Dataset(NAME, "99", SPACE, {"readonly": "off"}, share_id=SHARE_ID, points=(OLD, TARGET))
 SHARE = Replica(id=new_id(), share_id=SHARE_ID, host="node-1", pool="tank1", size=1, backend_id="99")
 RECORD = SnapshotInstance(
     id=new_id(), snapshot_id=SNAPSHOT_ID, replica=SHARE, size=1, created_at=datetime.now(UTC), backend_id="2"

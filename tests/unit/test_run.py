@@ -21,6 +21,7 @@ from revertkit.system.run import (
     Moment,
     StepEvent,
     operation,
+    pipe,
     pretending,
     run,
     step,
@@ -183,6 +184,105 @@ def test_a_command_is_a_step_unless_it_only_reads() -> None:
     assert seen == ["before true now", "after true now"]
 
 
+# --- a pair of commands
+
+
+def percent(line: str) -> float | None:
+    """Read a number; anything else is no progress."""
+    return float(line) if line.strip().isdigit() else None
+
+
+def piped(source: str, sink: str, **how: object) -> list[float | None]:
+    """Run two scripts, and answer the percents that a watcher saw."""
+    seen: list[StepEvent] = []
+    shells = [SHELL, "-c", source], [SHELL, "-c", sink]
+    with watching(seen.append):
+        pipe(*shells, name="move", transfer="sent into", percent=percent, **how)  # type: ignore[arg-type]
+    assert [event.moment for event in (seen[0], seen[-1])] == [Moment.BEFORE, Moment.AFTER]
+    assert {event.name for event in seen} == {"move"}
+    return [event.percent for event in seen if event.moment is Moment.PROGRESS]
+
+
+def test_a_pair_moves_bytes_and_tells_how_far_it_is(tmp_path: Path) -> None:
+    """One step; whatever goes through is as it was; progress only grows."""
+    moved = tmp_path / "moved"
+    told = piped("for n in 10 40 30 90; do echo $n >&2; done; head -c 3000000 /dev/zero", f"cat >{moved}")
+    assert told == [10, 40, 90]
+    assert moved.stat().st_size == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "status", "says"),
+    [
+        ("echo lost >&2; exit 3", "cat >/dev/null", 3, "lost"),
+        ("yes", "echo full >&2; exit 4", 4, "full"),
+        ("echo cut >&2; exit 2", "cat >/dev/null; echo incomplete >&2; exit 5", 5, "cut\nincomplete"),
+        ("exec sleep 60", "echo no >&2; exit 6", 6, "no"),
+    ],
+    ids=["source", "sink", "both", "sink, under a source that waits"],
+)
+def test_a_pair_fails_when_either_does(source: str, sink: str, status: int, says: str) -> None:
+    """With what both said, the cause first; nobody waits for one that nobody reads."""
+    began = time.monotonic()
+    with pytest.raises(CommandFailed) as failed:
+        piped(source, sink)
+    assert failed.value.status == status
+    assert says in failed.value.stderr
+    assert "|" in failed.value.argv
+    assert time.monotonic() - began < 30
+
+
+def test_a_pair_that_does_not_move_gets_sigterm() -> None:
+    """However often it says the same; and one that moves has all the time that it needs."""
+    with pytest.raises(CommandFailed, match="nothing has moved for 1 s") as failed:
+        piped("while :; do echo 5 >&2; sleep 0.1; done", "exec cat", stalled=1)
+    assert failed.value.status is None
+    assert processes.of_transfer(into="into") == []
+    assert piped("for n in 1 2 3 4 5 6; do sleep 0.4; echo $n >&2; done", "cat", stalled=1.5)[-1] == 6
+
+
+def test_a_watchers_exception_ends_both() -> None:
+    """As a cancelled operation does."""
+
+    def stop(event: StepEvent) -> None:
+        if event.moment is Moment.PROGRESS:
+            raise KeyError("stop")
+
+    with watching(stop), pytest.raises(KeyError, match="stop"):
+        piped("echo 5 >&2; exec sleep 60", "exec cat")
+    assert processes.wait_for_end(processes.of_transfer(into="into"), 10) == []
+
+
+def test_either_end_of_a_transfer_is_found_by_what_it_moves() -> None:
+    """By whoever looks, whoever has begun it; both ends, and no other's."""
+    failures: list[CommandFailed] = []
+
+    def work() -> None:
+        try:
+            piped("exec sleep 60", "exec cat")
+        except CommandFailed as failure:
+            failures.append(failure)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    deadline = time.monotonic() + 20
+    while len(found := processes.of_transfer(into="into")) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert set(found) == set(processes.of_transfer(sent="sent"))
+    assert processes.of_transfer(sent="into") == processes.of_transfer(into="sent") == []
+    assert processes.end(found, 10) == []
+    worker.join(20)
+    assert failures
+
+
+def test_a_pair_needs_both_tools() -> None:
+    """Named; and what was begun is ended."""
+    with pytest.raises(BackendError, match="no-such-tool is not installed"):
+        pipe(["sleep", "60"], ["no-such-tool"], name="move", transfer="sent gone", percent=percent)
+    assert processes.wait_for_end(processes.of_transfer(into="gone"), 10) == []
+
+
 def test_a_command_that_only_pretends(tmp_path: Path) -> None:
     """Only what would change something is answered for, where the pretender answers; its step is one all the same."""
     told: list[list[str]] = []
@@ -200,3 +300,17 @@ def test_a_command_that_only_pretends(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["afterwards", "directory", "other"]
     assert [argv[0] for argv in told] == ["touch", "mkdir"]
     assert [event.name for event in events if event.moment is Moment.BEFORE] == ["touch", "mkdir"]
+
+
+def test_a_pair_only_pretends_too(tmp_path: Path) -> None:
+    """As one command, with both in what is pretended."""
+    asked: list[Sequence[str]] = []
+
+    def pretend(argv: Sequence[str]) -> Completed:
+        asked.append(argv)
+        return Completed(0, "", "")
+
+    with pretending(pretend):
+        pipe(["touch", "x"], ["touch", tmp_path / "done"], name="move", transfer="a b", percent=percent)
+    assert asked == [["touch", "x", "|", "touch", str(tmp_path / "done")]]
+    assert not (tmp_path / "done").exists()

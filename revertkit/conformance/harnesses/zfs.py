@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from revertkit.conformance.harness import LocalHarness
-from revertkit.models import Replica, SnapshotInstance, new_id
+from revertkit.drivers.zfs import openzfs
+from revertkit.models import GIB, Replica, SnapshotInstance, new_id
 from revertkit.system import nfs
 from revertkit.system.run import run
+
+PEER_BYTES = 4 * GIB
+"""Sparse; it takes what the replicas hold."""
 
 
 class ZfsHarness(LocalHarness):
@@ -25,8 +29,8 @@ class ZfsHarness(LocalHarness):
     @contextmanager
     def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
         """Use the pool, and keep in mind what is in it already."""
-        with super().storage(home) as options:
-            self.options = dict(options)
+        with super().storage(home) as options, ExitStack() as self._until_the_end:
+            self.options, self._home = dict(options), home
             self._before = set(self._guids().values())
             yield options
 
@@ -48,6 +52,16 @@ class ZfsHarness(LocalHarness):
         return _zfs("get", "-H", "-o", "value", "guid", name).strip()
 
     # --- hooks
+
+    def peer(self) -> tuple[str, Mapping[str, Any]]:
+        """Make a pool for replicas, on a file of this run, which goes with it."""
+        pool, file = f"revertkit-peer-{new_id()[:8]}", self._home / "peer"
+        with file.open("wb") as made:
+            made.truncate(PEER_BYTES)
+        openzfs.make_pool(pool, file)
+        self._until_the_end.callback(openzfs.destroy_pool, pool)
+        shown = {"mount_root": str(self._home / "replicas"), "pool": pool}
+        return f"{self.backend}-peer", {**self.options, **shown}
 
     def exported(self, share: Replica) -> object:
         """Ask the NFS server."""
@@ -79,7 +93,16 @@ class ZfsHarness(LocalHarness):
         """Look for datasets and snapshots that nothing on record accounts for, and that were not there before."""
         known = {f"{self._pool}/share-{share.id}" for share in shares}
         known |= {f"{self._pool}/share-{one.replica.id}@snap-{one.snapshot_id}" for one in snapshots}
-        return sorted(set(self._guids().values()) - known - self._before)
+        markers = tuple(
+            begin for share in shares if share.peers for begin in _beginnings_of_markers(self._pool, share.id)
+        )
+        left = set(self._guids().values()) - known - self._before
+        return sorted(name for name in left if not name.startswith(markers))
+
+
+def _beginnings_of_markers(pool: str, replica_id: str) -> tuple[str, str]:
+    """Say how what marks the progress of replicas is called, and what readers of one are shown."""
+    return f"{pool}/share-{replica_id}@marker-", f"{pool}/shown-{replica_id}-"
 
 
 def _zfs(*argv: str) -> str:

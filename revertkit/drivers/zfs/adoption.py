@@ -97,6 +97,8 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
             )
         if point.snapshot_id is not None:
             raise Blocked(_taken(full, f"is snapshot {point.snapshot_id}"))
+        if point.marker is not None:
+            raise Blocked(_taken(full, f"marks the progress of replica {point.marker}, and will be destroyed"))
         if newer := [p for p in found.newer(point) if p.snapshot_id]:
             what = f"{full} is older than {newer[-1].name}, and only one newer than every managed snapshot can follow"
             raise Blocked(Blocker(kind="older", what=what, mend="unmanage or delete those first"))
@@ -104,14 +106,17 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
 
     def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Take it offline and our ids off it; its name stays. It is in the way of a revert to an older one."""
-        point = self._found_point(snapshot)
+        point = self._found_point(openzfs.look(self._name(snapshot.replica)), snapshot)
         with self._snapshot_put_back(snapshot):
             online.take_snapshot_offline(snapshot.snapshot_id, self._snapshot_path(snapshot.snapshot_id))
         if point is not None:
             openzfs.clear(point.name, SIZE, SNAPSHOT)
 
     def inventory(self) -> list[FoundShare]:
-        """List every dataset below ours that carries our id, with its snapshots, by one zfs(8)."""
+        """List every dataset below ours that carries our id, with its snapshots, by one zfs(8).
+
+        A replica that is not active is none: what is written to it is lost at its next look.
+        """
         return [
             FoundShare(
                 existing=found.name,
@@ -122,7 +127,7 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
                 snapshots=tuple(_told(p, p.snapshot_id, found) for p in found.snapshots if p.snapshot_id),
             )
             for found in openzfs.look_below(self.options.pool)
-            if found.share_id is not None
+            if found.share_id is not None and not found.following
         ]
 
 

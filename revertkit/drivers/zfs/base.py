@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from revertkit.driver import ShareDriver
-from revertkit.drivers.zfs import checks, online, openzfs
+from revertkit.drivers.zfs import checks, lineage, online, openzfs
 from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
 from revertkit.errors import BackendError, Blocked, InvalidInput
+from revertkit.log import get_logger
 from revertkit.models import GIB, Blocker, ExportLocation, Replica, RevertState, SnapshotInstance, Stored
+from revertkit.status import ReplicaState
 from revertkit.system import mounts
 from revertkit.system.mounts import Busy
 
+log = get_logger(__name__)
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*$"
+Destination = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9\[][A-Za-z0-9.:%\]-]*$")]
+SECONDS_TO_END = 30.0
+"""What a process that sends or receives has for its end."""
+ACLS = {"acltype": "posix", "xattr": "sa"}
+"""Access control lists as every other Linux file system has them; ZFS has them off (zfsprops(7))."""
 
 
 class ZfsBase(ShareDriver):
@@ -37,6 +46,15 @@ class ZfsBase(ShareDriver):
         export_address: IPv4Address | IPv6Address | None = Field(
             None, description="the address that NFS clients use; without it shares are mounted on this host only"
         )
+        replication_hosts: dict[str, Destination] = Field(
+            {}, description="how replicas here reach the hosts of their active ones, by ssh(1): host = user@address"
+        )
+        replication_key: Path = Field(
+            Path("/etc/revertkit/replication_key"), description="the private key for that, used for nothing else"
+        )
+        replication_known_hosts: Path = Field(
+            Path("/etc/revertkit/replication_known_hosts"), description="the host keys that are accepted, and no other"
+        )
 
     options: Options
 
@@ -53,11 +71,20 @@ class ZfsBase(ShareDriver):
             openzfs.clear(found.name, REVERTING)
         if any(p.name == self._seed(share) for p in found.snapshots):
             openzfs.destroy_snapshot(self._seed(share))
+        if stale := lineage.stale(found, share.id, share.peers):
+            self._forget(found, stale)
         wanted = self._settings(share)
         if found.space["referenced"] > share.size * GIB:
             del wanted["refquota"]  # it could not be set, and is no reason to keep the share from its users
         if wrong := {prop: value for prop, value in wanted.items() if found.settings[prop] != value}:
             openzfs.set_properties(found.name, wrong)
+
+    def _forget(self, found: Dataset, markers: Sequence[Point]) -> None:
+        """Destroy markers; one that somebody holds is no reason to keep the share from its users."""
+        try:
+            openzfs.destroy_exactly(found.name, markers)
+        except openzfs.Refusal as refusal:
+            log.warning("marker cannot be destroyed", dataset=found.name, failure=str(refusal))
 
     def _refuse_halfway(self, found: Dataset, share: Replica) -> None:
         target = next((p for p in found.snapshots if p.guid == found.reverting), None)
@@ -124,11 +151,14 @@ class ZfsBase(ShareDriver):
         return [self.options.mount_root / f"snap-{each}" for each in ids]
 
     def _settings(self, share: Replica) -> dict[str, str]:
+        """What ``zfs get -p`` has to say. One that follows has no refquota: what it receives was within its own."""
+        active = share.state is ReplicaState.ACTIVE
         return {
             "mountpoint": str(self._path(share)),
             "canmount": "noauto",
             "sharenfs": "off",
-            "refquota": str(share.size * GIB),
+            "refquota": str(share.size * GIB if active else 0),
+            "readonly": "off" if active else "on",
         }
 
     def _there(self, share: Replica) -> Dataset:
@@ -151,15 +181,14 @@ class ZfsBase(ShareDriver):
     def _point(self, found: Dataset, snapshot: SnapshotInstance) -> Point | None:
         return found.snapshot(self._snapshot_name(snapshot).partition("@")[2])
 
-    def _found_point(self, snapshot: SnapshotInstance) -> Point | None:
-        """Look for the snapshot; None if it, or its share, is not there.
+    def _found_point(self, found: Dataset | None, snapshot: SnapshotInstance) -> Point | None:
+        """Find the snapshot; None if it, or its share, is not there.
 
         Raises:
             Blocked: what is there is not the one on record.
         """
-        found = openzfs.look(self._name(snapshot.replica))
         point = self._point(found, snapshot) if found else None
-        if point and (strange := checks.strange_snapshot(point, snapshot, point.name)):
+        if point and not point.marker and (strange := checks.strange_snapshot(point, snapshot, point.name)):
             raise Blocked(strange)
         return point
 

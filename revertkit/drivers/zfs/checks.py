@@ -61,7 +61,7 @@ def refusals(dataset: Dataset, point: Point, size: int, health: Health) -> Itera
     """Name all that the kernel would refuse the rollback of `dataset` to `point` for (dsl_dataset_rollback_check)."""
     pool = dataset.name.partition("/")[0]
     yield from (Blocker(kind="pool", what=lack.why, mend=lack.mend) for lack in health.lacks(pool))
-    yield from newer(dataset.newer(point))
+    yield from newer(p for p in dataset.newer(point) if not p.marker)
     if point.referenced > size * GIB:
         what = f"{point.name} refers to {point.referenced} bytes and the share's size was {size} GiB"
         yield Blocker(kind="size", what=what, mend="find out who changed the snapshot's properties")
@@ -76,3 +76,8 @@ def newer(points: Iterable[Point]) -> Iterator[Blocker]:
     for point in points:
         mend = f"if it is not needed: zfs destroy {point.name}"
         yield Blocker(kind=point.kind, what=f"the {point.kind} {point.name} is newer", mend=mend)
+
+
+def foreign(name: str, trouble: str) -> Blocker:
+    """Name what is there and on no record."""
+    return Blocker(kind="foreign", what=f"{name} is not on record and {trouble}", mend="rename or destroy it")

@@ -14,18 +14,17 @@ from revertkit.driver import (
 )
 from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.adoption import Adopting
+from revertkit.drivers.zfs.base import ACLS
 from revertkit.drivers.zfs.listing import SHARE, Dataset
-from revertkit.drivers.zfs.revert import Reverting
+from revertkit.drivers.zfs.replication import Replicating
 from revertkit.errors import Blocked, CommandFailed
 from revertkit.models import GIB, Blocker, ExportLocation, Lack, Pool, Replica, SnapshotInstance, Stored
+from revertkit.status import ReplicaState
 from revertkit.system import nfs
-
-ACLS = {"acltype": "posix", "xattr": "sa"}
-"""Access control lists as every other Linux file system has them; ZFS has them off (zfsprops(7))."""
 
 
 class ZfsDriver(
-    Reverting,
+    Replicating,
     Adopting,
     SupportsSnapshots,
     SupportsMountableSnapshots,
@@ -72,7 +71,7 @@ class ZfsDriver(
         found = self._there(share)
         if found.share_id is None:
             if [p.guid for p in found.points] != [source.guid]:
-                raise Blocked(_foreign(name, f"is no copy of {source.name}"))
+                raise Blocked(checks.foreign(name, f"is no copy of {source.name}"))
             self._finish_making(share)
         stored = self._stored(share)
         openzfs.destroy_snapshot(seed)
@@ -96,6 +95,7 @@ class ZfsDriver(
             online.take_offline(share, name, path)
         if found is not None and found.snapshots:
             openzfs.destroy_snapshot(self._seed(share))
+            openzfs.destroy_exactly(name, [p for p in found.snapshots if p.marker])
         openzfs.destroy(name)
         if path.exists():
             path.rmdir()
@@ -119,11 +119,13 @@ class ZfsDriver(
             Blocked: it is not the one on record, or somebody else keeps it: a reader, a clone, a hold, a send. It is
                 online if it was.
         """
-        point = self._found_point(snapshot)
+        found = openzfs.look(self._name(snapshot.replica))
+        point = self._found_point(found, snapshot)
         with self._snapshot_put_back(snapshot):
-            online.take_snapshot_offline(snapshot.snapshot_id, self._snapshot_path(snapshot.snapshot_id))
-            if point is not None:
-                openzfs.destroy_snapshot(point.name)
+            if snapshot.replica.state is ReplicaState.ACTIVE:
+                online.take_snapshot_offline(snapshot.snapshot_id, self._snapshot_path(snapshot.snapshot_id))
+            if found is not None and point is not None:
+                self._let_go(snapshot.replica, found, point)
 
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
         """Mount and export the snapshot by its own rules, read-only; a revert of the share leaves it so."""
@@ -169,13 +171,9 @@ class ZfsDriver(
 
 def _refuse_to_destroy(found: Dataset, share: Replica, seed: str) -> None:
     """Refuse where a dataset is another's, or something on it is: what an interrupted create left may go."""
-    unknown = [p.name for p in found.snapshots if p.name != seed]
+    unknown = [p.name for p in found.snapshots if p.name != seed and not p.marker]
     unfinished = found.share_id is None and not unknown
     stranger = None if unfinished else checks.stranger(found, share, found.name)
-    blockers = [_foreign(name, "would be destroyed with the share") for name in [*unknown, *found.children]]
+    blockers = [checks.foreign(name, "would be destroyed with the share") for name in [*unknown, *found.children]]
     if stranger or blockers:
         raise Blocked(*filter(None, [stranger]), *blockers)
-
-
-def _foreign(name: str, trouble: str) -> Blocker:
-    return Blocker(kind="foreign", what=f"{name} is not on record and {trouble}", mend="rename or destroy it")

@@ -20,10 +20,17 @@ REVERTING = "revertkit:reverting"
 """On a dataset: the guid of the snapshot that it is being reverted to; set only while it is offline."""
 DONE = " done"
 """What the mark of a revert ends in once the rollback has been seen to succeed."""
-OURS = (SHARE, SNAPSHOT, SIZE, REVERTING)
+MARKER = "revertkit:marker"
+"""On a snapshot that only marks a replica's progress: that replica's id. It is no snapshot on record, or no more."""
+RECEIVED = ":received"
+"""What a marker's id ends in once its replica has been seen to hold it."""
+EMPTY = "revertkit:empty"
+"""On a replica: it has never held anything, so that the first copy may replace it."""
+OURS = (SHARE, SNAPSHOT, SIZE, REVERTING, MARKER, EMPTY)
 SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
-SETTINGS = ("mountpoint", "canmount", "sharenfs", "refquota")
-ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", "creation", *SPACE, *SETTINGS, *OURS]))
+SETTINGS = ("mountpoint", "canmount", "sharenfs", "refquota", "readonly")
+RESUME = "receive_resume_token"
+ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", "creation", *SPACE, *SETTINGS, RESUME, "clones", *OURS]))
 """The properties that :func:`parse` needs."""
 
 
@@ -46,6 +53,21 @@ class Point:
     referenced: int = 0
     snapshot_id: str | None = None
     size: int | None = None
+    marker: str | None = None
+    """The id of the replica whose progress it marks, where it is no snapshot of anybody's."""
+    received: bool = False
+    """Whether that replica has been seen to hold it."""
+    clones: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a snapshot on record, or a marker."""
+        return bool(self.snapshot_id or self.marker)
+
+    @property
+    def short_name(self) -> str:
+        """What stands after the ``@`` or ``#``."""
+        return re.split("[@#]", self.name)[1]
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,10 @@ class Dataset:
     """Whether that mark says that the rollback is done."""
     points: tuple[Point, ...] = ()
     children: tuple[str, ...] = ()
+    token: str | None = None
+    """By which a receive that was cut can go on."""
+    empty: bool = False
+    """Whether it is a replica that has never held anything."""
 
     @property
     def snapshots(self) -> tuple[Point, ...]:
@@ -72,6 +98,11 @@ class Dataset:
     def snapshot(self, short_name: str) -> Point | None:
         """Find a snapshot by what stands after the ``@``."""
         return next((p for p in self.snapshots if p.name == f"{self.name}@{short_name}"), None)
+
+    @property
+    def following(self) -> bool:
+        """Whether it is a replica that is not active: only such a one is read-only."""
+        return self.settings["readonly"] == "on"
 
     def newer(self, point: Point) -> list[Point]:
         """List what the kernel would not roll back over: snapshots after `point`, and bookmarks of such."""
@@ -146,10 +177,13 @@ def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
         rolled_back=bool(mark and mark.endswith(DONE)),
         points=tuple(sorted(points, key=lambda p: p.createtxg)),
         children=tuple(thing for thing in found if thing.startswith(f"{name}/")),
+        token=None if own[RESUME] == "-" else own[RESUME],
+        empty=EMPTY in own,
     )
 
 
 def _point(name: str, said: Mapping[str, str]) -> Point:
+    marker = said.get(MARKER)
     return Point(
         name=name,
         kind=Kind(said["type"]),
@@ -157,8 +191,11 @@ def _point(name: str, said: Mapping[str, str]) -> Point:
         createtxg=int(said["createtxg"]),
         referenced=_number(said["referenced"]),
         creation=_number(said["creation"]),
-        snapshot_id=said.get(SNAPSHOT),
+        snapshot_id=None if marker else said.get(SNAPSHOT),
         size=_number(said.get(SIZE, "-")) or None,
+        marker=marker.removesuffix(RECEIVED) if marker else None,
+        received=bool(marker and marker.endswith(RECEIVED)),
+        clones=() if said["clones"] in ("-", "") else tuple(said["clones"].split(",")),
     )
 
 

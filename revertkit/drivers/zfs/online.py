@@ -7,9 +7,8 @@ from pathlib import Path
 
 from revertkit.errors import BackendError
 from revertkit.models import Blocker, ExportLocation, Replica, SnapshotInstance
-from revertkit.status import ReplicaState
 from revertkit.system import mounts, nfs
-from revertkit.system.mounts import Mount
+from revertkit.system.mounts import Busy, Mount
 
 
 def mounts_of(dataset: str) -> list[Mount]:
@@ -49,7 +48,8 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
         Busy: somebody uses it. It is no longer exported.
     """
     nfs.recall(path)
-    nfs.unexport(share.share_id)
+    if nfs.is_of(share.share_id, path):  # on one host the export may be that of another replica by now
+        nfs.unexport(share.share_id)
     for mount in reversed(mounts_of(dataset)):
         if mount.target.is_relative_to(path):
             mounts.unmount(mount.target)
@@ -84,7 +84,7 @@ def bring_snapshot_online(
 
 
 def bring_online(share: Replica, dataset: str, path: Path, address: str | None) -> list[ExportLocation]:
-    """Mount and export, read-only unless active; nothing happens where it is so already. Answer where it is reached.
+    """Mount and export an active replica; nothing happens where it is so already. Answer where it is reached.
 
     Raises:
         BackendError: something else is mounted at `path`.
@@ -95,5 +95,35 @@ def bring_online(share: Replica, dataset: str, path: Path, address: str | None) 
     elif seen.source != dataset:
         raise BackendError(f"{seen.source} is mounted at {path}, where {dataset} belongs")
     rules = [rule for rule in share.rules if not nfs.why_not(rule, address)]
-    nfs.export(share.share_id, path, rules, read_only=share.state is not ReplicaState.ACTIVE)
+    nfs.export(share.share_id, path, rules)
     return nfs.locations(path, address)
+
+
+def show(share: Replica, source: str, older: str, path: Path, address: str | None) -> list[ExportLocation]:
+    """Mount and export `source` in place of a replica that is not active, under the replica's own id, read-only.
+
+    Where one whose name begins with `older` is mounted there that somebody reads, that one stays.
+    """
+    seen = mounts.mounted_at(path)
+    if seen is not None and seen.source != source:
+        if not seen.source.startswith(older):
+            raise BackendError(f"{seen.source} is mounted at {path}, where {source} belongs")
+        with suppress(Busy):
+            hide(share, path)
+    if mounts.mounted_at(path) is None:
+        mounts.mount(source, path, "zfs", ["zfsutil", "ro", "nodev", "nosuid"])
+    rules = [rule for rule in share.rules if not nfs.why_not(rule, address)]
+    nfs.export(share.id, path, rules, read_only=True)
+    return nfs.locations(path, address)
+
+
+def hide(share: Replica, path: Path) -> None:
+    """Unexport and unmount what is shown in place of a replica.
+
+    Raises:
+        Busy: somebody uses it. It is no longer exported.
+    """
+    if mounts.mounted_at(path):
+        nfs.recall(path)
+    nfs.unexport(share.id)
+    mounts.unmount(path)

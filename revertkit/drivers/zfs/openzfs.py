@@ -1,4 +1,4 @@
-"""OpenZFS: the only caller of libzfs_core, zfs(8) and zpool(8).
+"""OpenZFS: the only caller of libzfs_core, zfs(8), zpool(8) and zstream(8).
 
 What changes a dataset goes through libzfs_core where it has the call: it is one ioctl, and it says what went wrong by
 errno, not in prose. The commands list, and set properties, which libzfs_core cannot.
@@ -14,18 +14,19 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from revertkit.drivers.zfs import listing
-from revertkit.drivers.zfs.listing import Dataset, Health
+from revertkit.drivers.zfs import listing, streams
+from revertkit.drivers.zfs.listing import Dataset, Health, Point
+from revertkit.drivers.zfs.streams import Progress, Resumable
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
 from revertkit.models import Lack
-from revertkit.system.run import run, step, tool
+from revertkit.system.run import pipe, run, step, tool
 
 MODULE = Path("/sys/module/zfs")
 TOOLS = ("zfs", "zpool")
@@ -40,6 +41,15 @@ dataset, snapshot = args['argv'][1], args['argv'][2]
 return {errno = zfs.check.rollback(dataset), guid = zfs.get_prop(snapshot, 'guid')}
 """
 """See zfs-program(8): with which errno a rollback would fail now, and to a snapshot of which guid."""
+DESTROY = b"""
+args = ...
+local snapshot, guid = args['argv'][1], args['argv'][2]
+if not zfs.exists(snapshot) or tostring(zfs.get_prop(snapshot, 'guid')) ~= guid then
+    return {errno = 0}
+end
+return {errno = zfs.sync.destroy(snapshot)}
+"""
+"""See zfs-program(8): look and destroy in one transaction group."""
 STREAM = ["large_blocks", "embedded_data", "compress"]
 """The stream keeps blocks as they are on disk: pool and dataset have the features, being the same."""
 
@@ -138,6 +148,15 @@ def look(name: str) -> Dataset | None:
     return None
 
 
+def look_over(via: Sequence[str], name: str) -> Dataset:
+    """Look at a dataset, as :func:`look` does, by a command that runs others elsewhere.
+
+    Raises:
+        CommandFailed: there is no such dataset, or that place cannot be reached.
+    """
+    return listing.parse(run([*via, *_get(name, depth=1)], changes=False).stdout, name)
+
+
 def look_below(name: str) -> list[Dataset]:
     """Look at every dataset one below `name`, by one command; their children are not told.
 
@@ -164,6 +183,17 @@ def capacity(name: str) -> tuple[int, int]:
     return int(used), int(free)
 
 
+def written_since(name: str, snapshot: str) -> int:
+    """Answer how many bytes were written to the dataset `name` since its snapshot of that name.
+
+    Raises:
+        CommandFailed: there is no such dataset or snapshot.
+    """
+    short_name = snapshot.partition("@")[2]
+    said = run(["zfs", "get", "-Hp", "-o", "value", f"written@{short_name}", checked(name)], changes=False).stdout
+    return int(said)
+
+
 def health(name: str) -> Health:
     """Ask how the zpool is that holds `name`.
 
@@ -178,6 +208,21 @@ def health(name: str) -> Health:
 def pool_of(name: str) -> str:
     """Answer the zpool that holds the dataset `name`."""
     return checked(name).partition("/")[0]
+
+
+def is_encrypted(name: str) -> bool:
+    """Whether what is made below `name` is encrypted.
+
+    Raises:
+        CommandFailed: there is no such dataset.
+    """
+    said = run(["zfs", "get", "-H", "-o", "value", "encryption", checked(name)], changes=False).stdout
+    return said.strip() != "off"
+
+
+def read_token(token: str) -> Resumable:
+    """Say which snapshot was being sent when a receive was cut."""
+    return streams.parse_token(run(["zstream", "token", token], changes=False).stdout)
 
 
 def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
@@ -214,6 +259,12 @@ def create(name: str) -> None:
         _core("lzc_create", name, checked(name).encode(), "zfs", UNMOUNTED)
 
 
+def clone(origin: str, name: str) -> None:
+    """Make a dataset of the snapshot `origin` that nobody can write to, neither mounted nor shared."""
+    with step("lzc_clone"):
+        _core("lzc_clone", name, checked(name).encode(), origin.encode(), UNMOUNTED | {b"readonly": 1})
+
+
 def destroy(name: str) -> None:
     """Destroy a dataset without snapshots and children; the kernel refuses any other. Nothing there is fine."""
     with step("lzc_destroy"):
@@ -235,6 +286,25 @@ def destroy_snapshot(name: str) -> None:
     """Destroy the snapshot `name`, now and not deferred; nothing there is fine."""
     with step("lzc_destroy_snaps"):
         _core("lzc_destroy_snaps", name, [name.encode()], False)
+
+
+def destroy_exactly(dataset: str, points: Sequence[Point]) -> None:
+    """Destroy these snapshots of `dataset`, each only if it has the guid that was seen; one that is gone is fine.
+
+    Raises:
+        Refusal: one of them is held, cloned, being sent or mounted. Those before it are gone.
+    """
+    for point in points:
+        with step("zfs destroy"):
+            name, guid = point.name.encode(), str(_signed(int(point.guid))).encode()
+            said = _core("lzc_channel_program", point.name, pool_of(dataset).encode(), DESTROY, params=[name, guid])
+        if said[b"errno"] not in (0, errno.ENOENT):
+            raise Refusal("lzc_destroy_snaps", point.name, said[b"errno"])
+
+
+def _signed(number: int) -> int:
+    """Write an unsigned number of 64 bits as a channel program has it."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def rollback_to(dataset: str, snapshot: str) -> None:
@@ -289,9 +359,45 @@ def _receive(target: str, reading: int) -> None:
         os.close(reading)
 
 
+def mark(via: Sequence[str], name: str, replica_id: str) -> None:
+    """Take the snapshot `name` as a marker, on the active replica."""
+    run([*via, "zfs", "snapshot", "-o", f"{listing.MARKER}={replica_id}", checked_any(name)], name="zfs snapshot")
+
+
+def mark_received(via: Sequence[str], point: Point) -> None:
+    """Say on a marker of the active replica that its replica holds it."""
+    value = f"{listing.MARKER}={point.marker}{listing.RECEIVED}"
+    run([*via, "zfs", "set", value, checked_any(point.name)], name="zfs set")
+
+
+def forget(via: Sequence[str], point: Point) -> None:
+    """Destroy a marker of the active replica, whose name is of its own alone."""
+    run([*via, "zfs", "destroy", checked_any(point.name)], name="zfs destroy")
+
+
+def transfer(via: Sequence[str], send: Sequence[str], sent: str, target: str, *, first: bool, told: Progress) -> None:
+    """Send into the new snapshot `target`, and stay resumable when it is cut.
+
+    Raises:
+        CommandFailed: of either end.
+    """
+    sink = streams.receive(checked_any(target), first=first)
+    into = target.partition("@")[0]
+    pipe([*via, *send], sink, name="zfs receive", transfer=f"{sent} {into}", percent=told)
+
+
+def abort_receive(name: str) -> None:
+    """Drop what a receive that was cut has left."""
+    run(["zfs", "receive", "-A", checked(name)])
+
+
 def set_properties(name: str, properties: Mapping[str, str]) -> None:
-    """Set properties by one zfs(8); user properties and settings come in one transaction, after the quotas."""
-    run(["zfs", "set", *[f"{prop}={value}" for prop, value in properties.items()], checked_any(name)])
+    """Set properties by one zfs(8); user properties and settings come in one transaction, after the quotas.
+
+    No refquota is "0", as ``zfs get -p`` says it, and as ``zfs set`` does not take it.
+    """
+    said = {prop: "none" if (prop, value) == ("refquota", "0") else value for prop, value in properties.items()}
+    run(["zfs", "set", *[f"{prop}={value}" for prop, value in said.items()], checked_any(name)])
 
 
 def clear(name: str, *user_properties: str) -> None:

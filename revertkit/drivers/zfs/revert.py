@@ -5,19 +5,24 @@
 3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
 4. refquota to the snapshot's size, and the mark says that it is done.
 
-No snapshot is touched by any of it, not even one that is mounted. The mark is set after the unmount and cleared before
-the next mount, by ``ensure_share``, or when the kernel refuses: so as long as it is there nobody writes, and to roll
-back again loses nothing.
+No snapshot is touched by any of it, not even one that is mounted; the markers of replicas' progress (lineage.py) are
+none: those newer than the target go just before the mark, by guid, and what is being sent of them is ended. The mark is
+set after the unmount and cleared before the next mount, by ``ensure_share``, or when the kernel refuses: so as long as
+it is there nobody writes, and to roll back again loses nothing.
 """
 
 from __future__ import annotations
 
 from revertkit.driver import SupportsRevert
 from revertkit.drivers.zfs import checks, online, openzfs
-from revertkit.drivers.zfs.base import ZfsBase
+from revertkit.drivers.zfs.base import SECONDS_TO_END, ZfsBase
 from revertkit.drivers.zfs.listing import DONE, REVERTING, Dataset, Point
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
+from revertkit.system import processes
+
+LOOKS = 5
+"""How many looks at replicas, begun before the revert, may take a marker while it runs."""
 
 
 class Reverting(ZfsBase, SupportsRevert):
@@ -44,7 +49,10 @@ class Reverting(ZfsBase, SupportsRevert):
         blockers += online.in_use(name, self._path(share), *(self._snapshot_paths(found) if found else ()))
         if blockers or found is None:
             raise Blocked(*blockers)
-        return RevertPreview(discards_bytes=found.space["written"])
+        written = found.space["written"]  # since the newest snapshot, which may be a marker
+        if point and found.newer(point):
+            written = openzfs.written_since(found.name, point.name)
+        return RevertPreview(discards_bytes=written)
 
     def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
         """Say how far the revert has come, by the mark on the dataset and what was written since the snapshot."""
@@ -82,20 +90,32 @@ class Reverting(ZfsBase, SupportsRevert):
         size = checks.recorded_size(point, snapshot) * GIB
         if found.space["refquota"] < size:
             openzfs.set_properties(found.name, {"refquota": str(size)})
-        try:
-            self._ask_the_kernel(found, point)
-            openzfs.set_properties(found.name, {REVERTING: point.guid})
-            openzfs.rollback_to(found.name, point.name)
-        except (Blocked, openzfs.Refusal):
-            openzfs.clear(found.name, REVERTING)
-            raise
+        for again in range(LOOKS, -1, -1):
+            self._forget_markers(found, point)
+            try:
+                self._ask_the_kernel(found, point)
+                openzfs.set_properties(found.name, {REVERTING: point.guid})
+                openzfs.rollback_to(found.name, point.name)
+                break
+            except (Blocked, openzfs.Refusal):
+                openzfs.clear(found.name, REVERTING)
+                found, point = self._known_pair(snapshot)
+                if not again or not any(p.marker for p in found.newer(point)):
+                    raise
         openzfs.set_properties(found.name, {"refquota": str(size), REVERTING: point.guid + DONE})
+
+    @staticmethod
+    def _forget_markers(found: Dataset, point: Point) -> None:
+        markers = [p for p in found.newer(point) if p.marker]
+        for marker in markers:
+            processes.end(processes.of_transfer(sent=marker.name), SECONDS_TO_END)
+        openzfs.destroy_exactly(found.name, markers)
 
     def _ask_the_kernel(self, found: Dataset, point: Point) -> None:
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
             refused = Blocker(kind="refused", what=what, mend="see to that first")
-            raise Blocked(*checks.newer(found.newer(point)), refused)
+            raise Blocked(*checks.newer(p for p in found.newer(point) if not p.marker), refused)
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Look whether all is as it should be."""
