@@ -84,7 +84,7 @@ def share(fast_root: Path, template: Path) -> Iterator[Share]:
     shutil.rmtree(state)
 
 
-def client(url: str) -> Share:
+def client(url: str, run: Callable[..., tuple[int, str, str]] = run) -> Share:
     """Make what runs one ``openstack share`` command against a server."""
 
     def command(*words: str, code: int = 0, output: bool = True) -> Any:
@@ -172,3 +172,45 @@ def test_what_is_refused(share: Share) -> None:
     assert "(HTTP 413)" in share("create", "NFS", "6", code=1)
     assert share("quota", "show", "project", "--detail")["gigabytes"] == "in_use = 1\nlimit = 5\nreserved = 0"
     assert (share("show", "fixed")["size"], share("show", "fixed")["status"]) == (1, "available")
+
+
+def test_access_rules_and_replicas(fast_root: Path, template: Path) -> None:
+    """Rules outlive a revert; the other replica is in sync again after it, and can be promoted."""
+    state = fast_root / "client-memory"
+    shutil.copytree(template, state)
+    far = {"REVERTKIT_BACKENDS__FAR__DRIVER": "memory", "REVERTKIT_API__LOOK_SECONDS": "1"}
+    with serving(state, driver="memory", **far) as (url, _):
+        access_and_replicas(client(url, apart))
+    shutil.rmtree(state)
+
+
+def apart(*argv: str) -> tuple[int, str, str]:
+    """Run the client in a process of its own: in one process it keeps to the first server that it has spoken to."""
+    command = [str(Path(sys.executable).with_name("openstack")), *argv]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=support.SECONDS, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def access_and_replicas(share: Share) -> None:
+    """Type the lines."""
+    specs = ("--revert-to-snapshot-support", "true", "--extra-specs", "replication_type=readable")
+    share("type", "create", "replicated", "false", "--snapshot-support", "true", *specs)
+    share("create", "NFS", "1", "--name", "work", "--share-type", "replicated", "--wait")
+    rule = share("access", "create", "work", "ip", "10.0.0.0/24", "--wait")
+    share("snapshot", "create", "work", "--name", "base", "--wait")
+    share("replica", "create", "work", "--wait")
+    share("revert", "base", "--wait", output=False)
+    [kept] = share("access", "list", "work")
+    assert (kept["ID"], kept["Access To"], kept["State"]) == (rule["id"], "10.0.0.0/24", "active")
+    share("access", "delete", "work", rule["id"], "--wait", output=False)
+    assert not share("access", "list", "work")
+
+    def states() -> dict[str, str]:
+        return {each["Replica State"]: each["ID"] for each in share("replica", "list", "--share", "work")}
+
+    support.wait_until(lambda: set(states()) == {"active", "in_sync"}, "the replica to be in sync again")
+    before = states()
+    share("replica", "promote", before["in_sync"], "--wait", output=False)
+    assert share("replica", "show", before["in_sync"])["replica_state"] == "active"
+    share("replica", "delete", before["active"], "--wait", output=False)
+    assert len(share("pool", "list")) == 2

@@ -164,7 +164,7 @@ def test_a_backend_with_several_pools_has_to_be_told_which(
 def test_a_type_is_needed_and_its_supports_too(manager: ShareManager, driver: MemoryDriver) -> None:
     """As in create: a pool that lacks what the type asks for is refused."""
     manager.create_type("replicated", {**SPECS, "replication_type": "dr"})
-    with pytest.raises(NotSupported, match="replication_type is None"):
+    with pytest.raises(NotSupported, match="replication_type is readable, the share type wants dr"):
         manager.manage_share(CONTEXT, "fast", "old-data", share_type="replicated")
     with pytest.raises(NotFound):
         manager.manage_share(CONTEXT, "fast", "old-data", share_type="none")
