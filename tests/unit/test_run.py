@@ -192,12 +192,12 @@ def percent(line: str) -> float | None:
     return float(line) if line.strip().isdigit() else None
 
 
-def piped(source: str, sink: str, **how: object) -> list[float | None]:
+def piped(source: str, sink: str, transfer: str = "sent into", **how: object) -> list[float | None]:
     """Run two scripts, and answer the percents that a watcher saw."""
     seen: list[StepEvent] = []
     shells = [SHELL, "-c", source], [SHELL, "-c", sink]
     with watching(seen.append):
-        pipe(*shells, name="move", transfer="sent into", percent=percent, **how)  # type: ignore[arg-type]
+        pipe(*shells, name="move", transfer=transfer, percent=percent, **how)  # type: ignore[arg-type]
     assert [event.moment for event in (seen[0], seen[-1])] == [Moment.BEFORE, Moment.AFTER]
     assert {event.name for event in seen} == {"move"}
     return [event.percent for event in seen if event.moment is Moment.PROGRESS]
@@ -235,10 +235,10 @@ def test_a_pair_fails_when_either_does(source: str, sink: str, status: int, says
 def test_a_pair_that_does_not_move_gets_sigterm() -> None:
     """However often it says the same; and one that moves has all the time that it needs."""
     with pytest.raises(CommandFailed, match="nothing has moved for 1 s") as failed:
-        piped("while :; do echo 5 >&2; sleep 0.1; done", "exec cat", stalled=1)
+        piped("while :; do echo 5 >&2; sleep 0.1; done", "exec cat", "sent stalled", stalled=1)
     assert failed.value.status is None
-    assert processes.of_transfer(into="into") == []
-    assert piped("for n in 1 2 3 4 5 6; do sleep 0.4; echo $n >&2; done", "cat", stalled=1.5)[-1] == 6
+    assert processes.wait_for_end(processes.of_transfer(into="stalled"), 10) == []
+    assert piped("for n in 1 2 3 4 5 6; do sleep 0.4; echo $n >&2; done", "cat", stalled=2)[-1] == 6
 
 
 def test_a_watchers_exception_ends_both() -> None:
@@ -249,8 +249,8 @@ def test_a_watchers_exception_ends_both() -> None:
             raise KeyError("stop")
 
     with watching(stop), pytest.raises(KeyError, match="stop"):
-        piped("echo 5 >&2; exec sleep 60", "exec cat")
-    assert processes.wait_for_end(processes.of_transfer(into="into"), 10) == []
+        piped("echo 5 >&2; exec sleep 60", "exec cat", "sent watched")
+    assert processes.wait_for_end(processes.of_transfer(into="watched"), 10) == []
 
 
 def test_either_end_of_a_transfer_is_found_by_what_it_moves() -> None:
@@ -259,18 +259,18 @@ def test_either_end_of_a_transfer_is_found_by_what_it_moves() -> None:
 
     def work() -> None:
         try:
-            piped("exec sleep 60", "exec cat")
+            piped("exec sleep 60", "exec cat", "one other")
         except CommandFailed as failure:
             failures.append(failure)
 
     worker = threading.Thread(target=work)
     worker.start()
     deadline = time.monotonic() + 20
-    while len(found := processes.of_transfer(into="into")) < 2:
+    while len(found := processes.of_transfer(into="other")) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert set(found) == set(processes.of_transfer(sent="sent"))
-    assert processes.of_transfer(sent="into") == processes.of_transfer(into="sent") == []
+    assert set(found) == set(processes.of_transfer(sent="one"))
+    assert processes.of_transfer(sent="other") == processes.of_transfer(into="one") == []
     assert processes.end(found, 10) == []
     worker.join(20)
     assert failures
