@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# The guest has two processors, and most scenarios wait for one tool after the other.
-TWO_AT_ONCE := -n 2
+# The guest has two processors, and scenarios wait for one tool after the other: three keep both busy.
+AT_ONCE := -n 3
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
+
+# What `make vm-sweep` interrupts at each of its steps, in every way: a report each, so that it goes on where it stopped.
+SWEPT := revert revert_to_smaller create_snapshot delete_snapshot
+SWEEPS := $(foreach backend,thick thin zfs,$(SWEPT:%=build/sweep/$(backend)-%.json))
+SOURCES := $(shell find revertkit -name '*.py')
 
 # What is on the site: the documents, and what they link to, each where it is here so that every link holds.
 PAGES := $(wildcard *.md docs/* benchmarks/README.md benchmarks/revert.json benchmarks/revert.svg \
 	examples/btrfs/README.md revertkit/driver.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm clean vm-up vm-test vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm clean vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +36,7 @@ demo: $(VENV)/.base  ## make a share of real files, wreck it, revert it, compare
 	$(BIN)/revertkit demo
 
 test: test-host  ## run the tests of this host, then the core of the scenarios in the VM
-	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test $(TWO_AT_ONCE) -m "core and not matrix"; \
+	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test $(AT_ONCE) -m "core and not matrix"; \
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
@@ -42,8 +47,14 @@ vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at
 	vm/up
 
 vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
-	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(TWO_AT_ONCE)
+	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(AT_ONCE)
 	$(BIN)/python -m pytest scenario_tests/power
+
+vm-sweep: $(SWEEPS)  ## interrupt reverts and snapshots at every step, on real LVM and ZFS; hours, resumable
+
+build/sweep/%.json: $(SOURCES) | vm-up
+	REVERTKIT_VM_TEST_SECONDS=36000 vm/conformance $(word 1,$(subst -, ,$*)) --report $@ \
+		-k '(test_faults or test_lies) and [$(word 2,$(subst -, ,$*))]'
 
 vm-powercut: $(VENV)/.dev  ## cut the power of a guest a hundred times in the middle of reverts; resumable
 	vm/powercut --cuts $${CUTS:-100}
