@@ -18,7 +18,7 @@ PAGES := $(wildcard *.md docs/* benchmarks/README.md benchmarks/revert.json benc
 	examples/btrfs/README.md revertkit/driver.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm clean vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm bench-replication clean vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -99,6 +99,11 @@ bench-vm: vm-up  ## measure reverts in the VM, beside typed commands; TIMES=1 is
 	mkdir -p build
 	vm/ssh 'timeout 5400 /opt/revertkit/bin/python /opt/benchmarks/revert.py --times $(TIMES) --format json' >build/revert.json
 	$(BIN)/python benchmarks/told.py build/revert.json build/revert.svg
+
+bench-replication: vm-up  ## measure in the VM what replicas need after a revert, and what readers notice
+	tar -c benchmarks | vm/ssh 'tar -x -C /opt'
+	mkdir -p build
+	vm/ssh 'timeout 5400 /opt/revertkit/bin/python /opt/benchmarks/replication.py --times $(TIMES)' | tee build/replication.md
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

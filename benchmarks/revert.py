@@ -114,9 +114,13 @@ class Ours:
         self.spans: Spans = []
 
     def make(self) -> None:
-        """Make the share, give this host access, take the snapshot."""
+        """Make its type and all that is in it."""
         self.manager.create_type("bench", {"driver_handles_share_servers": "false", **SPECS})
-        self.share = self.manager.create_share(CONTEXT, self.size, share_type="bench")
+        self.make_share("bench")
+
+    def make_share(self, share_type: str) -> None:
+        """Make the share, give this host access, take the snapshot."""
+        self.share = self.manager.create_share(CONTEXT, self.size, share_type=share_type, pool="fast")
         self.manager.allow_access(CONTEXT, self.share.id, typed.ADDRESS)
         found = self.manager.share(CONTEXT, self.share.id).export_locations
         self.path = next(Path(each.path) for each in found if each.path.startswith("/"))
