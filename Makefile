@@ -46,9 +46,9 @@ test-host: $(VENV)/.dev  ## run the tests that need no VM
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
 	vm/up
 
-vm-test: vm-up  ## run every scenario in the VM, then the power cuts from outside it
+vm-test: vm-up  ## run every scenario in the VM, then those of power cuts and of two hosts from outside it
 	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(AT_ONCE)
-	$(BIN)/python -m pytest scenario_tests/power
+	$(BIN)/python -m pytest scenario_tests/power scenario_tests/two_hosts
 
 vm-sweep: $(SWEEPS)  ## interrupt reverts and snapshots at every step, on real LVM and ZFS; hours, resumable
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ground import BACKENDS, LVM, NOT_IN_CORE, ROOT, SERVED, Ground, standing
 
-collect_ignore = ["power", "powercut"]  # these run on the VM's host
+collect_ignore = ["power", "powercut", "two_hosts"]  # these run on the VM's host
 
 
 MINUTES = 30

@@ -602,7 +602,7 @@ def test_a_promotion_killed_at_every_step(reverted: tuple[Pair, Replica, Snapsho
 # --- over SSH
 
 
-KEYS = Path("/root/.ssh/revertkit-test")
+KEYS = Path.home() / ".ssh/revertkit-test"
 
 
 @pytest.fixture
