@@ -95,9 +95,11 @@ def test_the_power_goes_between_the_end_of_a_merge_and_the_removal_of_its_volume
     fill(thick.top, "A")
     wanted = manifest(thick.top)
     snapshot = thick.snap()
-    spared: set[str] = set()
-    while "before lvchange" not in spared:  # the room is reserved, and the share offline
-        spared.add(killed(spared, partial(thick.driver.revert_to_snapshot, snapshot)))
+    spared, moment = set[str](), ""
+    while not moment.startswith("before lvchange"):  # the room is reserved, and the share offline
+        moment = killed(spared, partial(thick.driver.revert_to_snapshot, snapshot))
+        assert moment, "it has ended"
+        spared.add(moment)
     split_by_hand(thick, snapshot)
     assert thick.driver.revert_state(snapshot) is RevertState.HALFWAY
     fresh = thick.revert(snapshot)

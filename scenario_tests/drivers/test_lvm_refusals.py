@@ -19,8 +19,8 @@ from lvm_bench import (
     nfs_mount,
     sh,
     stranger,
-    wait_until,
 )
+from namespaces import mounted_elsewhere
 
 from revertkit.drivers.lvm import lvm2
 from revertkit.errors import Blocked
@@ -75,14 +75,8 @@ def test_whoever_has_it_open_is_named(refusing: Bench) -> None:
 
 def test_held_where_no_process_can_be_seen(refusing: Bench) -> None:
     """A mount in another namespace: found only when the volume is still open after unmounting; all is put back."""
-    hidden = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sleep", "602"])
-    try:
-        wait_until(lambda: Path(f"/proc/{hidden.pid}/comm").read_text() == "sleep\n")
-        with pytest.raises(Blocked, match="cannot name"):
-            refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
-    finally:
-        hidden.kill()
-        hidden.wait()
+    with mounted_elsewhere(refusing.top), pytest.raises(Blocked, match="cannot name"):
+        refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
 
 
 def test_missing_and_mistaken_identity(refusing: Bench) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
-from lvm_bench import GROUP, Bench, disturb, driver_of, fill, kinds, manifest, sh, wait_until
+from lvm_bench import GROUP, Bench, disturb, driver_of, fill, kinds, manifest, sh
+from namespaces import mounted_elsewhere
 
 from revertkit.capabilities import Capability, pool_report
 from revertkit.drivers.lvm import lvm2
@@ -82,14 +80,8 @@ def test_held_where_no_process_can_be_seen(thin: Bench) -> None:
     snapshot = thin.snap()
     disturb(thin.top)
     before = manifest(thin.top)
-    hidden = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sleep", "602"])
-    try:
-        wait_until(lambda: Path(f"/proc/{hidden.pid}/comm").read_text() == "sleep\n")
-        with pytest.raises(Blocked, match="cannot name"):
-            thin.driver.revert_to_snapshot(snapshot)
-    finally:
-        hidden.kill()
-        hidden.wait()
+    with mounted_elsewhere(thin.top), pytest.raises(Blocked, match="cannot name"):
+        thin.driver.revert_to_snapshot(snapshot)
     assert manifest(thin.top) == before
     assert leftovers(thin) == []
     assert thin.driver.revert_state(snapshot) is RevertState.UNCHANGED

@@ -10,11 +10,11 @@ import mmap
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from namespaces import mounted_elsewhere
 from zfs_bench import (
     Backend,
     child,
@@ -249,19 +249,10 @@ def test_a_snapshot_that_is_looked_into(backend: Backend, reverted: tuple[Replic
 def test_a_mount_in_another_namespace(backend: Backend, reverted: tuple[Replica, SnapshotInstance]) -> None:
     """Nothing here sees it, and ``lzc_rollback_to`` would turn it back under its readers."""
     share, snapshot = reverted
-    program = "import sys, subprocess; subprocess.run(['mount', '--make-rprivate', '/'], check=True); print(flush=True)"
-    argv = ["unshare", "-m", sys.executable, "-c", f"{program}; sys.stdin.read()"]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        with pytest.raises(Blocked, match="mounted in some namespace"):
-            backend.driver.revert_to_snapshot(snapshot)
-        assert (backend.path(share) / "file").read_text() == "new"
-        assert backend.path(share).is_mount()
-    finally:
-        process.kill()
-        process.wait()
+    with mounted_elsewhere(backend.path(share)), pytest.raises(Blocked, match="mounted in some namespace"):
+        backend.driver.revert_to_snapshot(snapshot)
+    assert (backend.path(share) / "file").read_text() == "new"
+    assert backend.path(share).is_mount()
     backend.revert(snapshot)
 
 
