@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conforming import Ran, run_suite
@@ -14,6 +16,8 @@ from typer.testing import CliRunner
 from revertkit.cli.app import app
 from revertkit.conformance import cases
 from revertkit.conformance.requirements import NAMES
+from revertkit.drivers.memory import MemoryDriver
+from revertkit.models import ReplicaReport
 
 QUICK = "revertkit.conformance.cases.test_data::test_everything_is_as_it_was"
 SKIPS = "revertkit.conformance.cases.test_refusals::test_open_share"
@@ -116,6 +120,36 @@ def test_every_entry_point_can_be_called_over_and_over(tmp_path: Path) -> None:
     ran = run(tmp_path, QUICK, "--repeat", "3")
     assert ran.found.passed == ["test_everything_is_as_it_was"]
     assert "every entry point was called 3 times" in ran.said
+
+
+class Measuring(MemoryDriver):
+    """Each look takes another time."""
+
+    api_version = 1
+    calls = itertools.count()
+
+    def update_replica_state(self, *looked_at: Any) -> ReplicaReport:
+        return super().update_replica_state(*looked_at).model_copy(update={"seconds_behind": float(next(self.calls))})
+
+
+class Wavering(MemoryDriver):
+    """Each look says something else."""
+
+    api_version = 1
+    calls = itertools.count()
+
+    def update_replica_state(self, *looked_at: Any) -> ReplicaReport:
+        return super().update_replica_state(*looked_at).model_copy(update={"found": f"look {next(self.calls)}"})
+
+
+@pytest.mark.parametrize(("driver", "holds"), [(Measuring, True), (Wavering, False)])
+def test_only_what_is_measured_may_differ_between_calls(tmp_path: Path, driver: type, holds: bool) -> None:
+    """A look takes as long as it takes; whatever else it says is the same when it is repeated."""
+    case = "test_calling_verbs_of_replicas_again_answers_the_same"
+    harness = ("--harness", "revertkit.conformance.harnesses.memory:MemoryHarness")
+    named = ("--driver", f"{__name__}:{driver.__name__}")
+    ran = run_suite(tmp_path, "--pyargs", f"revertkit.conformance.cases.test_replicas::{case}", *harness, *named)
+    assert (ran.found.passed, list(ran.found.failed)) == (([case], []) if holds else ([], [case]))
 
 
 def test_reports_make_a_table(tmp_path: Path) -> None:
