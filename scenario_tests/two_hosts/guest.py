@@ -109,7 +109,7 @@ def run(*argv: str) -> str:
 
 def tell(event: StepEvent) -> None:
     """Say a step."""
-    print(json.dumps({"moment": event.moment, "step": event.name, "percent": event.percent}), flush=True)
+    print(json.dumps({"moment": event.moment.value, "step": event.name, "percent": event.percent}), flush=True)
 
 
 def answer(verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
