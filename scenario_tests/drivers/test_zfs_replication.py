@@ -6,13 +6,16 @@ Whatever happens, in the end the replica is, byte for byte, what the active one 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import replication_account
 from replica_bench import Pair, pair_of_its_own, short_names, write
 from zfs_bench import child, each_kill, fill, killed_at, manifest, prop, spoil, zfs
 
@@ -620,31 +623,17 @@ def elsewhere() -> Iterator[Pair]:
         yield made
 
 
-class account:  # noqa: N801 - used as a function
-    """The account that docs/replication-zfs.md tells to make, and its key."""
-
-    def __init__(self, pool: str) -> None:
-        self._pool = pool
-
-    def __enter__(self) -> None:
-        KEYS.mkdir(parents=True)
-        run("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", "rk-test")
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(KEYS / "key"))
-        home = Path("/home/rk-test/.ssh")
-        home.mkdir(mode=0o700)
-        command = f'command="/opt/revertkit/bin/revertkit-zfs-send-server {self._pool}",restrict'
-        (home / "authorized_keys").write_text(f"{command} {(KEYS / 'key.pub').read_text()}")
-        run("chown", "-R", "rk-test:", str(home))
-        (KEYS / "known_hosts").write_text(run("ssh-keyscan", "-t", "ed25519", "127.0.0.1"))
-        zfs("allow", "-u", "rk-test", "send,snapshot,destroy,mount,userprop", self._pool)
-
-    def __exit__(self, *_: object) -> None:
-        run("userdel", "--remove", "--force", "rk-test")
-        run("rm", "-r", str(KEYS))
-
-
-def run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
+@contextmanager
+def account(pool: str) -> Iterator[None]:
+    """Make the account and its key."""
+    KEYS.mkdir(parents=True)
+    replication_account.make("rk-test", pool, replication_account.make_key(KEYS / "key"))
+    (KEYS / "known_hosts").write_text(replication_account.run("ssh-keyscan", "-t", "ed25519", "127.0.0.1"))
+    try:
+        yield
+    finally:
+        replication_account.remove("rk-test")
+        shutil.rmtree(KEYS)
 
 
 def test_over_ssh_with_a_key_that_can_do_nothing_else(elsewhere: Pair) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from pydantic_core import to_jsonable_python
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import files
+import replication_account
+from replication_account import run
 
 from revertkit import manifest
 from revertkit.drivers.zfs import ZfsDriver
@@ -29,28 +30,19 @@ from revertkit.system.run import StepEvent, watching
 ROOT = Path("/srv/revertkit-two-hosts")
 MOUNTS, KEY, KNOWN_HOSTS, OPTIONS = ROOT / "shares", ROOT / "key", ROOT / "known_hosts", ROOT / "options.json"
 ACCOUNT = "rk-two-hosts"
-MAY = "send,snapshot,destroy,mount,userprop"
 
 
 def set_up(pool: str) -> dict[str, str]:
-    """Make a dataset, and the account and the key of docs/replication-zfs.md; answer the public keys."""
+    """Make a dataset and a key; answer the public keys."""
     ROOT.mkdir(mode=0o700)
     run("zfs", "create", "-o", "canmount=off", "-o", "mountpoint=none", pool)
-    run("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", ACCOUNT)
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(KEY))
-    run("zfs", "allow", "-u", ACCOUNT, MAY, pool)
     host_key = Path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
-    return {"key": KEY.with_suffix(".pub").read_text(), "host_key": " ".join(host_key.split()[:2])}
+    return {"key": replication_account.make_key(KEY), "host_key": " ".join(host_key.split()[:2])}
 
 
 def trust(pool: str, host: str, address: str, key: str, host_key: str) -> None:
     """Let the other host replicate from here, and know how it is reached."""
-    home = Path("~" + ACCOUNT).expanduser() / ".ssh"
-    home.mkdir(mode=0o700)
-    (home / "authorized_keys").write_text(
-        f'command="/opt/revertkit/bin/revertkit-zfs-send-server {pool}",restrict {key}'
-    )
-    run("chown", "-R", f"{ACCOUNT}:", str(home))
+    replication_account.make(ACCOUNT, pool, key)
     KNOWN_HOSTS.write_text(f"{address} {host_key}\n")
     options = {
         "pool": pool,
@@ -74,7 +66,7 @@ def take_down(pool: str) -> None:
         if mount.target.is_relative_to(ROOT):
             mounts.unmount(mount.target, 60)
     run("zfs", "destroy", "-R", pool)
-    run("userdel", "--remove", "--force", ACCOUNT)
+    replication_account.remove(ACCOUNT)
     run("rm", "-r", str(ROOT))
 
 
@@ -100,11 +92,6 @@ def record(share: str) -> str:
 
 def _path(share: str) -> Path:
     return MOUNTS / f"share-{share}"
-
-
-def run(*argv: str) -> str:
-    """Run a command of the test's own."""
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 def tell(event: StepEvent) -> None:
