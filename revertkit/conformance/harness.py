@@ -94,8 +94,8 @@ class Harness(ABC):
         """Keep a share or snapshot open as a user would; answer what a refusal has to contain (a process id)."""
         raise NotImplementedError
 
-    def foreign_snapshot(self, share: Replica) -> AbstractContextManager[tuple[str, Callable[[], bool]]]:
-        """Take a snapshot with the storage's own tools; answer its name, and a look whether it is there still.
+    def foreign_snapshot(self, share: Replica) -> AbstractContextManager[Callable[[], str]]:
+        """Take a snapshot with the storage's own tools; answer a look at what it is called now, empty once it is gone.
 
         It may be adopted meanwhile, and called otherwise: remove it afterwards whatever its name, if it is there.
         """
@@ -109,10 +109,10 @@ class Harness(ABC):
         """Leave the backend, for a while, so little room that a revert of this share has to be refused."""
         raise NotImplementedError
 
-    def foreign_share(self, size: int) -> AbstractContextManager[str]:
-        """Make something of `size` GiB that the driver did not make and can adopt, empty; answer what it is called.
+    def foreign_share(self, size: int) -> AbstractContextManager[Callable[[], str]]:
+        """Make something of `size` GiB, empty, that the driver did not make and can adopt; answer a look, likewise.
 
-        It may be adopted meanwhile, and called otherwise: remove it afterwards whatever its name, if it is there.
+        It is called as ``manage_share`` is told it. Remove it afterwards whatever its name, if it is there.
         """
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class Stage(Claims):
             DriverRefused, SettingsError, BackendError: it cannot be; says why.
         """
         self._repeat = repeat
+        self.borrowed = ExitStack()
+        """What hooks of the harness have made: removed when a case asks for it, or at its end."""
         self.harness = harness
         backend = BackendSettings.model_validate({"driver": harness.driver, **harness.options})
         backends = {harness.backend: backend, **self._peers()}
@@ -294,7 +296,7 @@ class Stage(Claims):
         assert {self.manager.snapshot(CONTEXT, one.id).status for one in taken} <= {Status.AVAILABLE}
 
     def clear(self) -> list[str]:
-        """Delete all that is on record; answer what could not be."""
+        """Delete all that is on record, and what the harness made for the case; answer what could not be."""
         manager = self.manager = self.opened()
         manager.recover()
         left: list[str] = []
@@ -306,6 +308,7 @@ class Stage(Claims):
             for snapshot in reversed(manager.snapshots(CONTEXT, share.id)):
                 left += _tried(manager.delete_snapshot, snapshot.id)
             left += _tried(manager.delete_share, share.id)
+        self.borrowed.close()
         return left
 
 

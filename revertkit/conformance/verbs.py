@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from revertkit.conformance.stage import ADDRESS, CONTEXT, TYPE
+from revertkit.conformance.accessing import ACCESSING
+from revertkit.conformance.adopting import ADOPTING
+from revertkit.conformance.stage import CONTEXT, TYPE
 from revertkit.conformance.trees import Record
 from revertkit.conformance.world import FRESH, Verb, World
-from revertkit.errors import NotFound
 from revertkit.manager import ShareManager
 from revertkit.models import Snapshot
 from revertkit.status import Status
@@ -247,50 +248,6 @@ class RevertToSmaller(Revert):
         return super().prepared(world)
 
 
-class AllowAccess(Verb):
-    """One more may mount it."""
-
-    needs = ("access_rules", "exports")
-    changes = False
-    keeps_access = False
-
-    @staticmethod
-    def call(manager: ShareManager, *names: str) -> object:
-        """Let an address in."""
-        return manager.allow_access(CONTEXT, names[0], ADDRESS)
-
-    def tried_again(self, world: World, *names: str) -> None:
-        """Take away what is there of the rule, and allow again."""
-        self.taken_back(world)
-        self.call(world.manager, *names)
-
-    def taken_back(self, world: World) -> None:
-        """Take the rule away."""
-        for rule in world.manager.access_rules(CONTEXT, world.share.id):
-            world.manager.deny_access(CONTEXT, world.share.id, rule.id)
-
-
-class DenyAccess(AllowAccess):
-    """One fewer may mount it."""
-
-    def prepared(self, world: World) -> tuple[str, ...]:
-        """Let it in first."""
-        return (world.share.id, world.stage.allow(world.share))
-
-    @staticmethod
-    def call(manager: ShareManager, *names: str) -> object:
-        """Take the rule away."""
-        manager.deny_access(CONTEXT, *names)
-        return None
-
-    def tried_again(self, world: World, *names: str) -> None:
-        """Take the rule away unless it is gone."""
-        try:
-            self.call(world.manager, *names)
-        except NotFound:
-            assert not world.manager.access_rules(CONTEXT, world.share.id)
-
-
 VERBS: dict[str, Verb] = {
     "create_share": CreateShare(),
     "create_share_from_snapshot": CreateShareFromSnapshot(),
@@ -301,7 +258,7 @@ VERBS: dict[str, Verb] = {
     "delete_snapshot": DeleteSnapshot(),
     "revert": Revert(),
     "revert_to_smaller": RevertToSmaller(),
-    "allow_access": AllowAccess(),
-    "deny_access": DenyAccess(),
+    **ACCESSING,
+    **ADOPTING,
 }
 """By the name under which a sweep's case is found: ``test_faults[revert]``."""

@@ -55,11 +55,11 @@ class BtrfsHarness(LocalHarness):
     # --- hooks
 
     @contextmanager
-    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+    def foreign_snapshot(self, share: Replica) -> Iterator[Callable[[], str]]:
         """Take one beside the shares."""
         path = self._root / f"by-hand-{new_id()[:8]}"
         btrfs.snapshot(self._home(share).online, path, read_only=True)
-        yield path.name, path.exists
+        yield lambda: path.name if path.exists() else ""
         btrfs.delete(path)
 
     def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:

@@ -13,8 +13,8 @@ __all__ = ["test_adopted_share_is_as_a_born_one", "test_adopted_snapshot_is_as_o
 @requires("manage", "foreign_share", "revert")
 def test_adopted_share_is_as_a_born_one(stage: Stage) -> None:
     """It is written, snapshotted and reverted; let go of, it is offline, and no share any more."""
-    with stage.harness.foreign_share(1) as name:
-        share = stage.manager.manage_share(CONTEXT, str(stage.pool_id), name, share_type=TYPE)
+    with stage.harness.foreign_share(1) as called:
+        share = stage.manager.manage_share(CONTEXT, str(stage.pool_id), called(), share_type=TYPE)
         assert (share.status, share.size) == (Status.AVAILABLE, 1)
         snapshot, before = stage.taken(share, "first")
         stage.tree(share).wreck()
@@ -34,15 +34,15 @@ def test_adopted_snapshot_is_as_one_that_was_taken(stage: Stage) -> None:
     """It is reverted to and deleted; one that is let go of is left where it was."""
     share = stage.share()
     before = stage.planted(share, "first")
-    with stage.harness.foreign_snapshot(stage.now(share).replica) as (name, exists):
-        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, name)
+    with stage.harness.foreign_snapshot(stage.now(share).replica) as called:
+        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, called())
         stage.manager.unmanage_snapshot(CONTEXT, snapshot.id)
         assert stage.manager.snapshots(CONTEXT, share.id) == []
-        assert exists(), "letting go of a snapshot removed it"
-    with stage.harness.foreign_snapshot(stage.now(share).replica) as (name, exists):
+        assert called(), "letting go of a snapshot removed it"
+    with stage.harness.foreign_snapshot(stage.now(share).replica) as called:
         stage.planted(share, "second")
-        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, name)
+        snapshot = stage.manager.manage_snapshot(CONTEXT, share.id, called())
         stage.revert(snapshot)
         assert stage.tree(share).record() == before
         stage.drop(snapshot)
-        assert not exists(), "a deleted snapshot is still there"
+        assert not called(), "a deleted snapshot is still there"

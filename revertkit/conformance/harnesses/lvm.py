@@ -64,14 +64,14 @@ class LvmHarness(LocalHarness):
         return nfs.serving(share.share_id)
 
     @contextmanager
-    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+    def foreign_snapshot(self, share: Replica) -> Iterator[Callable[[], str]]:
         """Take one with lvcreate(8)."""
         name = f"by-hand-{new_id()[:8]}"
         size = [] if self._thin else ["-L", "256M"]
         _lvm("lvcreate", "-y", "-s", *size, "-n", name, f"{self._group}/{named('share', share.id)}")
         uuid = self._uuid(name)
         try:
-            yield name, lambda: uuid in self._volumes()
+            yield lambda: self._volumes().get(uuid, "")
         finally:
             self._remove(uuid)
 
@@ -96,7 +96,7 @@ class LvmHarness(LocalHarness):
             _lvm("lvremove", "-y", f"{self._group}/{name}")
 
     @contextmanager
-    def foreign_share(self, size: int) -> Iterator[str]:
+    def foreign_share(self, size: int) -> Iterator[Callable[[], str]]:
         """Make a volume with a file system."""
         name = f"by-hand-{new_id()[:8]}"
         kind = ["-V", f"{size}g", "--thinpool", str(self.options["thin_pool"])] if self._thin else ["-L", f"{size}g"]
@@ -104,7 +104,7 @@ class LvmHarness(LocalHarness):
         uuid = self._uuid(name)
         try:
             run([f"mkfs.{self.options.get('filesystem', 'ext4')}", "-q", f"/dev/{self._group}/{name}"], changes=False)
-            yield name
+            yield lambda: self._volumes().get(uuid, "")
         finally:
             self._remove(uuid)
 

@@ -81,26 +81,28 @@ class MemoryHarness(Harness):
         return [(rule.access_to, rule.access_level) for rule in self.volume(share).exported_to]
 
     @contextmanager
-    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+    def foreign_snapshot(self, share: Replica) -> Iterator[Callable[[], str]]:
         """Plant one without a mark."""
         name = f"by-hand-{new_id()[:8]}"
         self._driver.plant_snapshot(share, name)
         try:
-            yield name, lambda: name in self.volume(share).snapshots
+            yield lambda: name if name in self.volume(share).snapshots else ""
         finally:
             self.volume(share).snapshots.pop(name, None)
 
     @contextmanager
-    def foreign_share(self, size: int) -> Iterator[str]:
+    def foreign_share(self, size: int) -> Iterator[Callable[[], str]]:
         """Plant a volume without a mark."""
         name = f"by-hand-{new_id()[:8]}"
         self._driver.plant(name, size, {})
         planted = STORAGE[self.backend][name]
         try:
-            yield name
+            yield lambda: self._called(planted)
         finally:
-            for found in [found for found, volume in STORAGE[self.backend].items() if volume is planted]:
-                del STORAGE[self.backend][found]
+            STORAGE[self.backend].pop(self._called(planted), None)
+
+    def _called(self, planted: Volume) -> str:
+        return next((name for name, volume in STORAGE[self.backend].items() if volume is planted), "")
 
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
         """Look for volumes, snapshots and discarded data that nothing on record accounts for."""

@@ -68,24 +68,23 @@ class ZfsHarness(LocalHarness):
         return nfs.serving(share.share_id)
 
     @contextmanager
-    def foreign_snapshot(self, share: Replica) -> Iterator[tuple[str, Callable[[], bool]]]:
+    def foreign_snapshot(self, share: Replica) -> Iterator[Callable[[], str]]:
         """Take one with zfs(8)."""
-        name = f"by-hand-{new_id()[:8]}"
-        _zfs("snapshot", full := f"{self._pool}/share-{share.id}@{name}")
+        _zfs("snapshot", full := f"{self._pool}/share-{share.id}@by-hand-{new_id()[:8]}")
         guid = self._guid(full)
         try:
-            yield name, lambda: guid in self._guids()
+            yield lambda: self._guids().get(guid, "").rpartition("@")[2]
         finally:
             self._destroy(guid)
 
     @contextmanager
-    def foreign_share(self, size: int) -> Iterator[str]:
+    def foreign_share(self, size: int) -> Iterator[Callable[[], str]]:
         """Make a dataset."""
         full = f"{self._pool}/by-hand-{new_id()[:8]}"
         _zfs("create", "-o", f"refquota={size}G", "-o", "canmount=noauto", "-o", "acltype=posix", full)
         guid = self._guid(full)
         try:
-            yield full
+            yield lambda: self._guids().get(guid, "")
         finally:
             self._destroy(guid)
 

@@ -179,3 +179,43 @@ class ForgetsAccessRulesOnFailure(Broken):
             return [ExportLocation(path=f"memory:/{self.backend}/{share.id}", preferred=True)]
         given_up = held.aside is None and held.snapshots
         return super().ensure_share(share.model_copy(update={"rules": ()}) if given_up else share)
+
+
+class EmptiesWhatItAdopts(Broken):
+    """Makes a new file system where there was one."""
+
+    seen_by = "test_faults[manage_share]"
+
+    def manage_share(self, share: Replica, existing: str) -> Stored:
+        answer = super().manage_share(share, existing)
+        self.held(share).files = {}
+        return answer
+
+
+class LettingGoDeletes(Broken):
+    """Unmanaging a share takes it for deleting one."""
+
+    seen_by = "test_faults[unmanage_share]"
+
+    def unmanage_share(self, share: Replica) -> None:
+        self.delete_share(share)
+
+
+class LettingGoDeletesTheSnapshot(Broken):
+    """Likewise a snapshot."""
+
+    seen_by = "test_adopted_snapshot_is_as_one_that_was_taken"
+
+    def unmanage_snapshot(self, snapshot: SnapshotInstance) -> None:
+        self.delete_snapshot(snapshot)
+
+
+class LettingASnapshotBeMountedClosesItsShare(Broken):
+    """One list of exports for both."""
+
+    seen_by = "test_faults[allow_snapshot_access]"
+
+    def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
+        answer = super().ensure_snapshot(snapshot)
+        self.held(snapshot.replica).exported_to = ()
+        return answer
