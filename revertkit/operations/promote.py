@@ -1,8 +1,9 @@
 """Making another replica the active one.
 
 Without force, nothing is lost by it: the active one is made read-only, the chosen one gets what it lacks, and only
-then do they change places; where that cannot be had, all is as before. With force, the chosen one is taken as it is,
-whatever has become of the active one, and what was written since it was last in sync is lost.
+then do they change places; where that cannot be had, all is as before. One on another host cannot be made read-only
+from here: what is written to it until that host looks at it is lost, and the promotion says so. With force, the chosen
+one is taken as it is, whatever has become of the active one, and what was written since it was last in sync is lost.
 
 What a revert discarded comes back by neither. From the accept of a revert on, every other replica is out of sync, so
 only force promotes one; and then the driver is told what the share was reverted to since (``Replica.reverted_to``), and
@@ -135,7 +136,7 @@ class PromoteReplica(OfReplica):
         with case.site.store.read() as tx:
             gone = snapshots.gone(tx, case.other.replica)
         drop(case.site, case.other, gone)
-        return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one")
+        return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one{_open(case)}")
 
     def _bring_up_to_date(self, case: Case) -> None:
         try:
@@ -157,7 +158,7 @@ class PromoteReplica(OfReplica):
     @staticmethod
     def _fence(case: Case) -> None:
         """Make the active one read-only: what is written to it from now on would be lost."""
-        if case.share.pool.host == case.site.host:
+        if _is_here(case):
             seen = case.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
             case.driver.ensure_share(seen)
 
@@ -220,6 +221,21 @@ class PromoteReplica(OfReplica):
         for one in replicas.listed(tx, None, case.share.id):
             if one.status is rule.during:
                 move(tx, replicas_table, one.id, {rule.during}, rule.done, case.site.now())
+
+
+def _is_here(case: Case) -> bool:
+    return case.share.pool.host == case.site.host
+
+
+def _open(case: Case) -> str:
+    """Say that the old active one can still be written to, where it can."""
+    if _is_here(case):
+        return ""
+    return (
+        f"; {case.replica.id}, the active one before, can be written to until its host {case.share.pool.host} looks "
+        "at it, and what is written there is lost: see that nobody does, and run there "
+        f"`revertkit replica resync {case.replica.id}`"
+    )
 
 
 def _followed(tx: Connection, case: Case) -> datetime:

@@ -182,6 +182,21 @@ def test_a_revert_that_was_paused_loses_to_the_promotion(two_hosts: tuple[ShareM
         assert_whole(world)
 
 
+def test_a_promotion_says_what_it_cannot_stop(two_hosts: tuple[ShareManager, ShareManager]) -> None:
+    """The active one is on another host, and not made read-only from here; on this host it is, and nothing is said."""
+    near, far = two_hosts
+    world = World(near, far)
+    world.look()
+    far.promote_replica(CONTEXT, world.far)
+    told = far.messages(CONTEXT)[0].text
+    assert f"{world.fast}, the active one before, can be written to until its host" in told
+    world.look()
+    near.promote_replica(CONTEXT, world.third, force=True)
+    world.look()
+    near.promote_replica(CONTEXT, world.fast)
+    assert "can be written to" not in near.messages(CONTEXT)[0].text
+
+
 def test_three_deep_with_a_replica_that_was_away(one_host: ShareManager) -> None:
     """Revert, delete, revert to the one before, and again; then promote what was away all the time, by force."""
     manager = one_host
