@@ -42,6 +42,13 @@ class Adopting(Verb):
     def check(self, world: World) -> None:
         """See that it is available, with all that it held."""
 
+    def adopted(self, world: World) -> str:
+        """Take it on; answer its id on record."""
+        self.adopt(world)
+        made = self.made(world)
+        assert made is not None
+        return made.id
+
     def recovered(self, world: World) -> None:
         """See that it is one of these two."""
         if self.made(world):
@@ -112,10 +119,7 @@ class UnmanageShare(ManageShare):
     def prepared(self, world: World) -> tuple[str, ...]:
         """Adopt it."""
         super().prepared(world)
-        self.adopt(world)
-        made = self.made(world)
-        assert made is not None
-        return (made.id,)
+        return (self.adopted(world),)
 
     @staticmethod
     def call(manager: ShareManager, *names: str) -> object:
@@ -168,10 +172,7 @@ class UnmanageSnapshot(ManageSnapshot):
     def prepared(self, world: World) -> tuple[str, ...]:
         """Adopt it."""
         super().prepared(world)
-        self.adopt(world)
-        made = self.made(world)
-        assert made is not None
-        return (made.id,)
+        return (self.adopted(world),)
 
     @staticmethod
     def call(manager: ShareManager, *names: str) -> object:
