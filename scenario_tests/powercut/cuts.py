@@ -25,6 +25,9 @@ from machine import DISKS, SECONDS, SSH_PORT, Home, machine
 
 AT_MOST = 75.0
 """Seconds from the thaw within which the power goes; a recovery and two reverts of each kind fit into it."""
+AIMED = 0.6
+"""How often the power goes in the midst of writes, soon after the moment drawn: most of the time no disk is written to,
+and then nothing can be lost."""
 GOES_ON = 0.85
 """How often a loop is told to go on; else it waits, and what it has said has to be true after the cut, to the byte."""
 
@@ -85,6 +88,10 @@ class Run:
             end = time.monotonic() + seconds
             for answer in line.until(end):
                 self._heard(line, answer, told, goes_on=chance.random() < GOES_ON)
+            disk = chance.choice([*DISKS]) if chance.random() < AIMED else ""
+            if disk:
+                thawed.wait_for_writes(disk, chance.randint(1, 6))
+            thawed.process.kill()
             if line.broken:
                 raise Lost(f"cut {number}: the guest has gone by itself: see {self.home.path / 'console'}")
         losses = self.home.cut(f"{self.data['seed']} {number}")
@@ -93,6 +100,7 @@ class Run:
             {
                 "number": number,
                 "seconds": seconds,
+                "aimed": disk,
                 "in": where,
                 "disks": {name: dataclasses.asdict(loss) for name, loss in losses.items()},
                 "recovered": told.get("recovered", []),
@@ -100,7 +108,8 @@ class Run:
         )
         self.save()
         lost = ", ".join(f"{name} {loss.lost} of {loss.unflushed} ({loss.fate})" for name, loss in losses.items())
-        print(f"cut {number} after {seconds} s in {where}; lost writes: {lost}", flush=True)
+        aimed = f", and writes to {disk}," if disk else ""
+        print(f"cut {number} after {seconds} s{aimed} in {where}; lost writes: {lost}", flush=True)
 
     def _heard(self, line: Line, answer: dict[str, Any], told: dict[str, Any], *, goes_on: bool) -> None:
         if answer["said"] == "failed":

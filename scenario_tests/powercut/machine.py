@@ -116,6 +116,15 @@ class Machine:
             how = {"discard": False, "write-zeroes": False, "write-cache": "on", "request-merging": False}
             self.order("device_add", driver="virtio-blk-pci", id=f"disk-{name}", drive=name, serial=name, **how)
 
+    def wait_for_writes(self, name: str, times: int) -> None:
+        """Wait until a disk was written to so many times from now on, or for ten seconds."""
+        log, end = self.home.log(name), time.monotonic() + 10
+        seen = log.stat().st_size
+        while times and time.monotonic() < end:
+            time.sleep(0.001)
+            if (size := log.stat().st_size) != seen:
+                seen, times = size, times - 1
+
     def unplug(self) -> None:
         """Take them away; what was written stays."""
         for name in DISKS:
