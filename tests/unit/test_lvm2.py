@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_a_real_report_of_a_merge_is_half_way() -> None:
     ],
 )
 def test_what_lvm_says_has_a_name(monkeypatch: pytest.MonkeyPatch, said: str, kind: type[CommandFailed]) -> None:
-    def refuse(argv: list[str], changes: bool) -> Completed:
+    def refuse(argv: list[str]) -> Completed:
         raise CommandFailed(argv, 5, f"  {said}\n")
 
     monkeypatch.setattr(lvm2, "run", refuse)
@@ -222,6 +223,37 @@ def test_what_lvm_says_has_a_name(monkeypatch: pytest.MonkeyPatch, said: str, ki
         lvm2.activate(ORIGIN)
     assert type(failure.value) is kind
     assert failure.value.argv[0] == "lvchange"
+
+
+def test_a_change_outlasts_a_power_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each disk of the group is flushed after the change, and only then; one that has left it meanwhile is let be."""
+    disks, done = [tmp_path / "vdb", tmp_path / "vdc"], []
+    for disk in disks:
+        disk.touch()
+
+    def answer(argv: list[str], changes: bool = True) -> Completed:
+        done.append(argv[0])
+        return Completed(0, "".join(f"  {disk}\n" for disk in disks) + "  [unknown]\n", "")
+
+    monkeypatch.setattr(lvm2, "run", answer)
+    monkeypatch.setattr(os, "fsync", lambda opened: done.append(Path(f"/proc/self/fd/{opened}").readlink().name))
+    lvm2._disks.cache_clear()
+    lvm2.rename(ORIGIN, "other")
+    lvm2.rename(ORIGIN, "other")
+    assert done == ["lvrename", "vgs", "vdb", "vdc", "lvrename", "vdb", "vdc"]
+    disks.pop().unlink()
+    lvm2.rename(ORIGIN, "other")
+    assert done[7:] == ["lvrename", "vdb", "vgs", "vdb"]
+    lvm2._disks.cache_clear()
+
+
+def test_a_disk_that_cannot_be_flushed_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What LVM was told and has said of itself may be gone after a power cut then."""
+    monkeypatch.setattr(lvm2, "run", lambda argv, changes=True: Completed(0, "/dev/full\n", ""))
+    lvm2._disks.cache_clear()
+    with pytest.raises(BackendError, match="/dev/full does not write down its cache"):
+        lvm2.rename(ORIGIN, "other")
+    lvm2._disks.cache_clear()
 
 
 def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

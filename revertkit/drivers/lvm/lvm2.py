@@ -2,13 +2,18 @@
 
 Reading is one ``lvs`` with every field that anybody needs, since on an idle machine the process is what costs.
 Nothing here knows of shares; only what a volume's tags say is told apart.
+
+What a function has changed outlasts a power cut from its return on. LVM's tools do not see to that: they write past the
+kernel's cache and never ask a disk to write down its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 from revertkit.drivers.lvm.rows import FIELDS, Volume, parse
@@ -53,14 +58,14 @@ class NothingToDo(LvmFailed):
 def volumes(group: str) -> list[Volume]:
     """List every volume of the group, those that LVM hides (a snapshot that is merging) too."""
     how = ["--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--config", SECONDS]
-    report = _lvm(["lvs", "-a", *how, "-o", FIELDS, group], changes=False)
+    report = _read(["lvs", "-a", *how, "-o", FIELDS, group])
     return parse(report)
 
 
 def capacity(group: str) -> tuple[int, int]:
     """Answer the group's size and what is free of it, in bytes."""
     argv = ["vgs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", "vg_size,vg_free", group]
-    (row,) = json.loads(_lvm(argv, changes=False))["report"][0]["vg"]
+    (row,) = json.loads(_read(argv))["report"][0]["vg"]
     return int(row["vg_size"]), int(row["vg_free"])
 
 
@@ -77,33 +82,35 @@ def remove_group(group: str, device: str) -> None:
 
 def create(group: str, name: str, size: int, tags: Sequence[str]) -> None:
     """Make an active volume of `size` bytes, wiped of what earlier volumes left at its beginning."""
-    _lvm(["lvcreate", "-y", "-Wy", "-Zy", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
+    _change(group, ["lvcreate", "-y", "-Wy", "-Zy", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
 
 
 def create_thin(group: str, pool: str, name: str, size: int, tags: Sequence[str]) -> None:
     """Make an active thin volume of `size` bytes; what was never written reads as zeros, as the pool is told to."""
-    _lvm(["lvcreate", "-y", "-Wy", "-n", name, "-V", f"{size}b", *_tagged(tags), "--thinpool", f"{group}/{pool}"])
+    _change(
+        group, ["lvcreate", "-y", "-Wy", "-n", name, "-V", f"{size}b", *_tagged(tags), "--thinpool", f"{group}/{pool}"]
+    )
 
 
 def thin_snapshot(group: str, origin: str, name: str, tags: Sequence[str]) -> None:
     """Take a read-only snapshot of a thin volume. It is not active, and no boot makes it so: LVM skips it."""
-    _lvm(["lvcreate", "-y", "-s", "-pr", "-ky", "-n", name, *_tagged(tags), f"{group}/{origin}"])
+    _change(group, ["lvcreate", "-y", "-s", "-pr", "-ky", "-n", name, *_tagged(tags), f"{group}/{origin}"])
 
 
 def thin_copy(source: Volume, name: str, tags: Sequence[str]) -> None:
     """Make a writable volume with the content of `source`, which may be read-only; it is not active yet."""
-    _lvm(["lvcreate", "-y", "-s", "-prw", "-kn", "-an", "-n", name, *_tagged(tags), _full(source)])
+    _change(source.group, ["lvcreate", "-y", "-s", "-prw", "-kn", "-an", "-n", name, *_tagged(tags), _full(source)])
 
 
 def reserve(group: str, name: str, size: int, tags: Sequence[str]) -> None:
     """Take room for a volume that is not active and not wiped; `become_snapshot` wipes it."""
-    _lvm(["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
+    _change(group, ["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
 
 
 def snapshot(group: str, origin: str, name: str, percent: int, tags: Sequence[str]) -> None:
     """Take a read-only snapshot with room for changes to `percent` of its origin (100: to all of it, with tables)."""
     argv = ["lvcreate", "-y", "-s", "-pr", "-n", name, "-l", f"{percent}%ORIGIN", *_tagged(tags)]
-    _lvm([*argv, f"{group}/{origin}"])
+    _change(group, [*argv, f"{group}/{origin}"])
 
 
 def _tagged(tags: Sequence[str]) -> list[str]:
@@ -121,7 +128,7 @@ def remove(*found: Volume) -> None:
         if volume.tag("share") is None:
             raise BackendError(f"{_full(volume)} has no tag of revertkit: it is not removed")
     if found:
-        _lvm(["lvremove", "-y", *map(_full, found)])
+        _change(found[0].group, ["lvremove", "-y", *map(_full, found)])
 
 
 def activate(volume: Volume) -> None:
@@ -129,7 +136,7 @@ def activate(volume: Volume) -> None:
 
     Thin snapshots too, which are passed over without ``-K``.
     """
-    _lvm(["lvchange", "-ay", "-K", "--config", POLL_EACH_SECOND, _full(volume)])
+    _change(volume.group, ["lvchange", "-ay", "-K", "--config", POLL_EACH_SECOND, _full(volume)])
 
 
 def deactivate(*found: Volume) -> None:
@@ -139,7 +146,7 @@ def deactivate(*found: Volume) -> None:
         InUse: something holds one, in whatever mount namespace.
     """
     if found:
-        _lvm(["lvchange", "-an", *map(_full, found)])
+        _change(found[0].group, ["lvchange", "-an", *map(_full, found)])
 
 
 def merge(snapshot: Volume) -> None:
@@ -147,40 +154,40 @@ def merge(snapshot: Volume) -> None:
 
     On an active and open origin the tool answers 0, does nothing, and keeps a merge pending that cannot be cancelled.
     """
-    _lvm(["lvconvert", "-y", "--merge", _full(snapshot)])
+    _change(snapshot.group, ["lvconvert", "-y", "--merge", _full(snapshot)])
 
 
 def look_after(origin: Volume) -> None:
     """Have somebody look after the merge into `origin` again: who did may have been killed."""
-    _lvm(["lvchange", "--poll", "y", "--config", POLL_EACH_SECOND, _full(origin)])
+    _change(origin.group, ["lvchange", "--poll", "y", "--config", POLL_EACH_SECOND, _full(origin)])
 
 
 def become_snapshot(origin: Volume, room: Volume) -> None:
     """Turn `room`, writable and not active, into a snapshot of `origin`; its first chunk is wiped."""
-    _lvm(["lvconvert", "-y", "--type", "snapshot", "-Zy", _full(origin), _full(room)])
+    _change(origin.group, ["lvconvert", "-y", "--type", "snapshot", "-Zy", _full(origin), _full(room)])
 
 
 def write_protect(volume: Volume) -> None:
     """Make it read-only."""
-    _lvm(["lvchange", "-pr", _full(volume)])
+    _change(volume.group, ["lvchange", "-pr", _full(volume)])
 
 
 def mark(volume: Volume, tags: Sequence[str] = (), gone: Sequence[str] = (), *, protect: bool = False) -> None:
     """Put tags on a volume and take others off, in one change of the metadata; make it read-only with it."""
     words = [*(word for each in gone for word in ("--deltag", each)), *_tagged(tags), *(["-pr"] if protect else [])]
     if words:
-        _lvm(["lvchange", *words, _full(volume)])
+        _change(volume.group, ["lvchange", *words, _full(volume)])
 
 
 def rename(volume: Volume, name: str) -> None:
     """Give it another name."""
-    _lvm(["lvrename", volume.group, volume.name, name])
+    _change(volume.group, ["lvrename", volume.group, volume.name, name])
 
 
 def grow(volume: Volume, size: int) -> None:
     """Make it `size` bytes large; NothingToDo is swallowed, for it means that it is."""
     try:
-        _lvm(["lvextend", "-L", f"{size}b", _full(volume)])
+        _change(volume.group, ["lvextend", "-L", f"{size}b", _full(volume)])
     except NothingToDo:
         return
 
@@ -188,25 +195,64 @@ def grow(volume: Volume, size: int) -> None:
 def grow_with_origin(snapshot: Volume, percent: int) -> None:
     """Give a snapshot room for changes to `percent` of its origin, which has grown."""
     try:
-        _lvm(["lvextend", "-l", f"{percent}%ORIGIN", _full(snapshot)])
+        _change(snapshot.group, ["lvextend", "-l", f"{percent}%ORIGIN", _full(snapshot)])
     except NothingToDo:
         return
 
 
 def trim(volume: Volume, size: int) -> None:
     """Make it `size` bytes small; LVM itself looks that its file system ends before that, and refuses otherwise."""
-    _lvm(["lvreduce", "-y", "-L", f"{size}b", "--fs", "checksize", _full(volume)])
+    _change(volume.group, ["lvreduce", "-y", "-L", f"{size}b", "--fs", "checksize", _full(volume)])
 
 
 def _full(volume: Volume) -> str:
     return f"{volume.group}/{volume.name}"
 
 
-def _lvm(argv: Sequence[str], changes: bool = True) -> str:
+def _read(argv: Sequence[str]) -> str:
     try:
-        return run(argv, changes=changes).stdout
+        return run(argv, changes=False).stdout
     except CommandFailed as failure:
         raise _named(failure) from None
+
+
+def _change(group: str, argv: Sequence[str]) -> None:
+    try:
+        run(argv)
+    except CommandFailed as failure:
+        raise _named(failure) from None
+    _flush(group)
+
+
+def _flush(group: str) -> None:
+    """Have the disks of a group write down what they cache.
+
+    Raises:
+        BackendError: one cannot, and what was changed may not outlast a power cut.
+    """
+    try:
+        _sync(_disks(group))
+    except FileNotFoundError:  # a disk has left the group since it was looked at
+        _disks.cache_clear()
+        _sync(_disks(group))
+
+
+@cache
+def _disks(group: str) -> list[str]:
+    """Name the devices that the group is on, but for those that are missing."""
+    said = _read(["vgs", "--noheadings", "-o", "pv_name", group])
+    return [word for word in said.split() if word.startswith("/")]
+
+
+def _sync(disks: Sequence[str]) -> None:
+    for disk in disks:
+        opened = os.open(disk, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        except OSError as failure:
+            raise BackendError(f"{disk} does not write down its cache: {failure.strerror}") from failure
+        finally:
+            os.close(opened)
 
 
 def _named(failure: CommandFailed) -> CommandFailed:
