@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 
 # The guest has two processors, and scenarios wait for one tool after the other: three keep both busy.
 AT_ONCE := -n 3
+# What `make test` interrupts on real LVM and ZFS; the suite prints the seed.
+SAMPLE := --points 4 -k 'test_faults and [revert]'
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
 
@@ -18,7 +20,7 @@ PAGES := $(wildcard *.md docs/* benchmarks/README.md benchmarks/revert.json benc
 	examples/btrfs/README.md revertkit/driver.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm bench-replication clean vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm bench-replication clean vm-core vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,13 +37,17 @@ $(VENV)/.dev: $(VENV)/.base
 demo: $(VENV)/.base  ## make a share of real files, wreck it, revert it, compare every byte
 	$(BIN)/revertkit demo
 
-test: test-host  ## run the tests of this host, then the core of the scenarios in the VM
-	@if why=$$(vm/can-run 2>&1); then vm/up && vm/test $(AT_ONCE) -m "core and not matrix"; \
+test: test-host  ## run the tests of this host, then in the VM the core of the scenarios and a sample of the faults
+	@if why=$$(vm/can-run 2>&1); then $(MAKE) --no-print-directory vm-core; \
 	else printf 'NOT RUN: the scenarios on real LVM and ZFS (%s)\n' "$$why"; test -z "$$CI"; fi
 
 test-host: $(VENV)/.dev  ## run the tests that need no VM
 	tests/packages
 	$(BIN)/python -m pytest tests
+
+vm-core: vm-up  ## run the core of the scenarios in the VM, then interrupt reverts there at a few moments drawn by chance
+	vm/test $(AT_ONCE) -m "core and not matrix"
+	for backend in thick thin zfs; do vm/conformance $$backend $(SAMPLE) || exit; done
 
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
 	vm/up
