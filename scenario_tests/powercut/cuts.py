@@ -103,7 +103,6 @@ class Run:
                 "aimed": disk,
                 "in": where,
                 "disks": {name: dataclasses.asdict(loss) for name, loss in losses.items()},
-                "torn": told.get("torn", ""),
                 "recovered": told.get("recovered", []),
             }
         )

@@ -33,9 +33,6 @@ from revertkit.models import Context
 from revertkit.settings import Settings
 
 STATE = Path("/var/lib/revertkit-powercut")
-BACKUPS = STATE / "lvm"
-"""Where LVM keeps its backups of its metadata: on a disk whose power is cut too."""
-LOCAL = Path("/etc/lvm/lvmlocal.conf")
 MOUNTS = Path("/srv/revertkit-powercut")
 BACKENDS: dict[str, dict[str, Any]] = {
     "thick": {"driver": "lvm", "volume_group": "cuts", "snapshot_percent": 30},
@@ -85,7 +82,6 @@ def prepare() -> dict[str, dict[str, str]]:
     sh("mkfs.ext4", "-q", disk("state"))
     STATE.mkdir(parents=True, exist_ok=True)
     sh("mount", disk("state"), str(STATE))
-    LOCAL.write_text(f'backup {{ backup_dir = "{BACKUPS}/backup" archive_dir = "{BACKUPS}/archive" }}\n')
     sh("vgcreate", "-q", "cuts", disk("lvm"))
     sh("lvcreate", "-q", "-y", "--type", "thin-pool", "-L", "2g", "--poolmetadatasize", "8m", "-n", "pool", "cuts")
     sh("zpool", "create", "-O", "mountpoint=none", "cuts", disk("zfs"))
@@ -123,24 +119,14 @@ def begin() -> dict[str, Any]:
     for name in ("state", "lvm", "zfs"):
         disk(name)
     sh("mount", disk("state"), str(STATE))
-    torn = mended()
     sh("vgchange", "-q", "-ay", "cuts")
     sh("zpool", "import", "-N", "cuts")
     told = opened().recover()
     return {
-        "torn": torn,
         "recovered": [f"{one.share_id}: {one.found}" for one in told],
         "at_rest": all(one.at_rest for one in told) and not opened().interrupted(),
         **{backend: _look(backend) for backend in BACKENDS},
     }
-
-
-def mended() -> str:
-    """Where LVM cannot read its metadata, do what docs/lvm.md says; answer what it complained of, if it did."""
-    found = subprocess.run(["vgs", "cuts"], capture_output=True, text=True, timeout=900, check=False)
-    if found.returncode:
-        sh("vgcfgrestore", "--force", "--yes", "cuts")
-    return found.stderr
 
 
 def _look(backend: str) -> dict[str, Any]:

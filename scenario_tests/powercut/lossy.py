@@ -46,8 +46,10 @@ class Loss:
     """Of the unflushed ones, how many did not reach the disk whole."""
 
 
-def cut(log: Path, image: Path, seed: str) -> Loss:
+def cut(log: Path, image: Path, seed: str, *, ordered: int = 0) -> Loss:
     """Write into `image` (raw, as it was when the log began) what of `log` survives.
+
+    Of the first `ordered` bytes of the disk, nothing that was written later survives without what was written before.
 
     Raises:
         ValueError: the log is not one.
@@ -60,7 +62,8 @@ def cut(log: Path, image: Path, seed: str) -> Loss:
     with log.open("rb") as source, image.open("r+b") as disk:
         for write in writes:
             whole = write.number <= flushed or write.durable
-            kept = _blocks(write) if whole else _survivors(write, fate, moment, chance)
+            how = FATES[1] if write.start < ordered else fate
+            kept = _blocks(write) if whole else _survivors(write, how, moment, chance)
             lost += len(kept) < len(_blocks(write))
             for offset, length in kept:
                 disk.seek(write.start + offset)

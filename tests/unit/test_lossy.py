@@ -49,6 +49,20 @@ def test_every_fate_keeps_what_was_flushed_and_takes_something_else(tmp_path: Pa
     assert {lost for _, lost in seen} == {0, 1, 2}
 
 
+def test_the_ordered_part_is_lost_from_its_end_only(tmp_path: Path) -> None:
+    """What was written first is there wherever what was written later is; outside that part it need not be."""
+    pieces = [(8 * number, bytes([number + 1]) * 4096, 0) for number in range(8)]
+    written, inside, outside = log(tmp_path / "log", *pieces), set(), set()
+    for seed in range(60):
+        lossy.cut(written, image := disk(tmp_path / "disk"), str(seed), ordered=4 * 4096)
+        there = [image.read_bytes()[4096 * number] == number + 1 for number in range(8)]
+        inside.add(tuple(there[:4]))
+        outside.add(tuple(there[4:]))
+    assert all(there == tuple(sorted(there, reverse=True)) for there in inside)
+    assert len(inside) > 2
+    assert any(there != tuple(sorted(there, reverse=True)) for there in outside)
+
+
 def test_one_seed_takes_the_same_each_time(tmp_path: Path) -> None:
     written = log(tmp_path / "log", *FLUSHED, *LATER)
     left = set()
