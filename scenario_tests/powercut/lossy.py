@@ -107,6 +107,8 @@ def _entries(log: Path) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield sector, sectors, flags, where the data is, and the sectors' size, of each entry that is whole."""
     with log.open("rb") as source:
         header = source.read(SUPER.size)
+        if not header:  # nothing was written
+            return
         if len(header) < SUPER.size or (found := SUPER.unpack(header))[0] != MAGIC:
             raise ValueError(f"{log} is no log of writes")
         _, _, count, size = found

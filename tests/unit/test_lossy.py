@@ -77,6 +77,12 @@ def test_a_flush_at_the_end_leaves_nothing_to_lose(tmp_path: Path) -> None:
     assert lossy.cut(written, disk(tmp_path / "disk"), "any").unflushed == 0
 
 
+def test_a_disk_that_was_not_written_to_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    loss = lossy.cut(tmp_path / "log", disk(tmp_path / "disk"), "any")
+    assert (loss.writes, loss.unflushed, loss.lost) == (0, 0, 0)
+
+
 def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"something else")
     with pytest.raises(ValueError, match="no log"):
