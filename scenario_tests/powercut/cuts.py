@@ -13,11 +13,13 @@ import json
 import os
 import random
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +90,18 @@ class Run:
             end = time.monotonic() + seconds
             for answer in line.until(end):
                 self._heard(line, answer, told, goes_on=chance.random() < GOES_ON)
+            if line.broken:
+                raise Lost(f"cut {number}: the guest has gone by itself: see {self.home.path / 'console'}")
             disk = chance.choice([*DISKS]) if chance.random() < AIMED else ""
             if disk:
                 thawed.wait_for_writes(disk, chance.randint(1, 6))
             thawed.process.kill()
-            if line.broken:
-                raise Lost(f"cut {number}: the guest has gone by itself: see {self.home.path / 'console'}")
+            line.see_no_failure()
+        with undisturbed():
+            self._keep(number, seconds, disk, told)
+
+    def _keep(self, number: int, seconds: float, disk: str, told: dict[str, Any]) -> None:
+        """Write down what the cut left: on the disks, and of what is known. Until then the cut before is the last."""
         losses = self.home.cut(f"{self.data['seed']} {number}")
         where = {backend: known[0] for backend, known in self.data["known"].items()} if told else "recovery"
         self.data["cuts"].append(
@@ -125,8 +133,6 @@ class Run:
         self.data["known"][backend] = [said, content]
         if goes_on:
             self.data["known"][backend][0] = {"wrecked": "reverting", "reverted": "writing"}[said]
-        self.save()  # before it is told: from then on it may be either
-        if goes_on:
             line.say(do="go", backend=backend)
 
     def _judge(self, told: dict[str, Any]) -> None:
@@ -146,7 +152,17 @@ class Run:
                 raise Lost(f"{backend} after {phase}: {', '.join(wrong)} wrong: {found}")
             begins = "writing" if found["content"] == kept["newest"] else "wrecked"
             self.data["known"][backend] = [begins, found["content"]]
-        self.save()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off whatever would end this program."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 class Line:
@@ -180,6 +196,13 @@ class Line:
                 return
             *whole, self.rest = (self.rest + got).split(b"\n")
             yield from map(json.loads, whole)
+
+    def see_no_failure(self) -> None:
+        """See that nothing had failed before the power went."""
+        with suppress(ConnectionError):
+            for answer in self.until(time.monotonic() + 1):
+                if answer["said"] == "failed":
+                    raise Lost(str(answer))
 
     def close(self) -> None:
         """End it."""
@@ -222,6 +245,7 @@ def main() -> int:
     words.add_argument("--home", type=Path, required=True, help="where the guest's disks are kept; 3 GiB")
     words.add_argument("--report", type=Path, required=True, help="the JSON that is written after each cut")
     asked = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the guest goes too
     if asked.afresh:
         asked.report.unlink(missing_ok=True)
     vm = Path(__file__).resolve().parent.parent.parent / "vm"
