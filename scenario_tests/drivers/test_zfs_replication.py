@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -467,15 +468,21 @@ def test_a_transfer_killed_in_the_middle_goes_on_where_it_was(pair: Pair) -> Non
     pair.take()
     replica = pair.add()
     pair.in_sync(replica)
-    write(pair.path / "large", 120)
+    write(pair.path / "large", 200)
     far = pair.far.dataset(replica)
     if (pid := os.fork()) == 0:
         pair.look(replica)
         os._exit(0)
     until_moving(far, 8)
-    os.kill(pid, 9)
+    left = processes.of_transfer(into=far)
+    for one in left:  # or they are done on a busy machine before the look has died
+        os.kill(one, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert processes.of_transfer(into=far), "they run on by themselves"
+    assert left, "nothing was received any more"
+    assert processes.of_transfer(into=far) == left, "they run on by themselves"
+    for one in left:
+        os.kill(one, signal.SIGCONT)
     steps: list[str] = []
     with watching(lambda event: steps.append(event.name)):
         pair.in_sync(replica)
