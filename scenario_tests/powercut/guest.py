@@ -118,6 +118,7 @@ def begin() -> dict[str, Any]:
     """What a boot does, then a look at every backend."""
     for name in ("state", "lvm", "zfs"):
         disk(name)
+    sh("udevadm", "settle", "--timeout=120")  # as at a boot; LVM passes over a disk that udev is still busy with
     sh("mount", disk("state"), str(STATE))
     sh("vgchange", "-q", "-ay", "cuts")
     sh("zpool", "import", "-N", "cuts")
