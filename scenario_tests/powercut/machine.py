@@ -23,7 +23,7 @@ from qemu.qmp import ExecuteError, QMPClient
 
 SSH_PORT, AGENT_PORT = 7022, 7000
 DISKS = {"lvm": "6G", "zfs": "2G", "state": "512M"}
-"""In this order: the box's LVM looks at the first one only."""
+"""In this order: the box's LVM looks at the first one only, by its name."""
 ORDERED = {"lvm": 1 << 20}
 """Bytes at a disk's beginning that are lost in order only: LVM's own metadata. It is written without a flush between a
 text and the header that points to it, and where a disk keeps the second alone there is no group (docs/lvm.md)."""
@@ -122,6 +122,12 @@ class Machine:
             self.order("blockdev-add", **node)
             how = {"discard": False, "write-zeroes": False, "write-cache": "on", "request-merging": False}
             self.order("device_add", driver="virtio-blk-pci", id=f"disk-{name}", drive=name, serial=name, **how)
+            self._until(lambda name=name: self._has_name(name))  # type: ignore[misc]
+
+    def _has_name(self, name: str) -> bool:
+        """Whether the guest reads a disk, and so has given it a name: the next one gets the next."""
+        seen = {one.get("qdev", ""): one["stats"]["rd_operations"] for one in self.order("query-blockstats")}
+        return any(reads for qdev, reads in seen.items() if f"/disk-{name}/" in qdev)
 
     def wait_for_writes(self, name: str, times: int) -> None:
         """Wait until a disk was written to so many times from now on, or for ten seconds."""
