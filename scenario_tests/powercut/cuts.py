@@ -86,7 +86,7 @@ class Run:
             thawed.go_on()
             thawed.plug()
             line = Line(thawed.agent())
-            line.say(do="begin", time=time.time())
+            line.order("begin")
             end = time.monotonic() + seconds
             for answer in line.until(end):
                 self._heard(line, answer, told, goes_on=chance.random() < GOES_ON)
@@ -176,9 +176,13 @@ class Line:
         """Order something."""
         self.line.sendall(json.dumps(order).encode() + b"\n")
 
+    def order(self, what: str) -> None:
+        """Order something of a guest that may have stood still: tell the time, and something to be random by."""
+        self.say(do=what, time=time.time(), chance=os.urandom(64).hex())
+
     def ask(self, what: str) -> Any:
         """Order something and wait for its answer."""
-        self.say(do=what, time=time.time())
+        self.order(what)
         for answer in self.until(time.monotonic() + SECONDS * 4):
             if answer["said"] == what:
                 return answer["answer"]

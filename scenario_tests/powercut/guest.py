@@ -8,6 +8,7 @@ must be there afterwards.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -42,6 +43,8 @@ BACKENDS: dict[str, dict[str, Any]] = {
 CONTEXT = Context(project_id="power", is_admin=True)
 SPECS = {"driver_handles_share_servers": "false", "snapshot_support": "true", "revert_to_snapshot_support": "true"}
 PORT = 7000
+RESEED = 0x5207
+"""RNDRESEEDCRNG of linux/random.h."""
 
 
 def sh(*argv: str) -> str:
@@ -227,9 +230,17 @@ def serve(line: socket.socket) -> None:
                     loop.start()
             else:
                 time.clock_settime(time.CLOCK_REALTIME, order["time"])  # a thawed clock is as late as the thaw
+                stir(order["chance"])
                 say(said=order["do"], answer=DO[order["do"]]())
         except Exception:  # noqa: BLE001  (likewise)
             say(said="failed", why=traceback.format_exc())
+
+
+def stir(chance: str) -> None:
+    """Let the kernel's random numbers be others than at the thaw before, or every id comes again (random(4))."""
+    with open("/dev/urandom", "wb", buffering=0) as pool:
+        pool.write(bytes.fromhex(chance))
+        fcntl.ioctl(pool, RESEED)
 
 
 def apart() -> Any:
