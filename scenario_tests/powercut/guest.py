@@ -238,7 +238,7 @@ def serve(line: socket.socket) -> None:
 
 def stir(chance: str) -> None:
     """Let the kernel's random numbers be others than at the thaw before, or every id comes again (random(4))."""
-    with open("/dev/urandom", "wb", buffering=0) as pool:
+    with Path("/dev/urandom").open("wb", buffering=0) as pool:
         pool.write(bytes.fromhex(chance))
         fcntl.ioctl(pool, RESEED)
 
