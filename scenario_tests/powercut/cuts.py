@@ -111,6 +111,7 @@ class Run:
                 "aimed": disk,
                 "in": where,
                 "disks": {name: dataclasses.asdict(loss) for name, loss in losses.items()},
+                "refused_pool": told.get("refused_pool", ""),
                 "recovered": told.get("recovered", []),
             }
         )
