@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from revertkit.capabilities import Capability, discover
-from revertkit.drivers.lvm import LvmDriver, family, kernel, lvm2, rows
+from revertkit.drivers.lvm import LvmDriver, failures, family, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
@@ -204,13 +204,15 @@ def test_a_real_report_of_a_merge_is_half_way() -> None:
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ('Volume group "vg0" has insufficient free space (713 extents): 25600 required.', lvm2.NoSpace),
-        ("Cannot create new thin volume, free space in thin pool vg0/pool0 reached threshold.", lvm2.NoSpace),
-        ("Logical volume vg0/share-cap contains a filesystem in use.", lvm2.InUse),
-        ("Logical volume vg0/share-cap in use.", lvm2.InUse),
-        ('Logical Volume "share-cap" already exists in volume group "vg0"', lvm2.Exists),
-        ("New size (256 extents) matches existing size (256 extents).", lvm2.NothingToDo),
-        ("New size given (52 extents) not larger than existing size (54 extents)", lvm2.NothingToDo),
+        ('Volume group "vg0" has insufficient free space (713 extents): 25600 required.', failures.NoSpace),
+        ("Cannot create new thin volume, free space in thin pool vg0/pool0 reached threshold.", failures.NoSpace),
+        ("Logical volume vg0/share-cap contains a filesystem in use.", failures.InUse),
+        ("Logical volume vg0/share-cap in use.", failures.InUse),
+        ('Logical Volume "share-cap" already exists in volume group "vg0"', failures.Exists),
+        ("New size (256 extents) matches existing size (256 extents).", failures.NothingToDo),
+        ("New size given (52 extents) not larger than existing size (54 extents)", failures.NothingToDo),
+        ("Check of pool cuts/pool failed (status:64). Manual repair required!", failures.PoolRefused),
+        ('WARNING: Checksum error on /dev/vdb at offset 364544.\n  Volume group "cuts" not found', failures.Unreadable),
         ("Snapshot origin volumes can be resized only while inactive: try lvchange -an.", CommandFailed),
     ],
 )
@@ -223,6 +225,8 @@ def test_what_lvm_says_has_a_name(monkeypatch: pytest.MonkeyPatch, said: str, ki
         lvm2.activate(ORIGIN)
     assert type(failure.value) is kind
     assert failure.value.argv[0] == "lvchange"
+    assert said in str(failure.value)
+    assert getattr(kind, "mend", "") in str(failure.value)
 
 
 def test_a_change_outlasts_a_power_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

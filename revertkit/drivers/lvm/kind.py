@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from revertkit.drivers.lvm import family, lvm2, rows
+from revertkit.drivers.lvm import failures, family, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.rows import Volume
@@ -177,9 +177,9 @@ def blocking() -> Iterator[None]:
         yield
     except mounts.Busy as busy:
         raise Blocked(*busy.blockers) from busy
-    except lvm2.InUse as held:
+    except failures.InUse as held:
         what = f"{held.stderr.strip()} Something holds it that this host cannot name, as in another mount namespace"
         raise Blocked(Blocker(kind="open", what=what, mend="find and end it")) from held
-    except lvm2.NoSpace as full:
+    except failures.NoSpace as full:
         mend = "extend the volume group or the thin pool"
         raise Blocked(Blocker(kind="space", what=full.stderr.strip(), mend=mend)) from full

@@ -1,4 +1,4 @@
-"""LVM's tools: the only place that calls them. Rows with types, errors with names, one command per function.
+"""LVM's tools: the only place that calls them. Rows with types, failures with names, one command per function.
 
 Reading is one ``lvs`` with every field that anybody needs, since on an idle machine the process is what costs.
 Nothing here knows of shares; only what a volume's tags say is told apart.
@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
-from typing import ClassVar
 
+from revertkit.drivers.lvm.failures import NothingToDo, named
 from revertkit.drivers.lvm.rows import FIELDS, Volume, parse
 from revertkit.errors import BackendError, CommandFailed
 from revertkit.system.run import run
@@ -23,36 +22,6 @@ from revertkit.system.run import run
 SECONDS = "report/time_format=%s"
 POLL_EACH_SECOND = "activation/polling_interval=1"
 """A merge is looked after every 15 seconds unless told otherwise, and ends only when it is looked after."""
-
-
-class LvmFailed(CommandFailed):
-    """An LVM tool failed in a way that has a name; `pattern` is how its standard error says so."""
-
-    pattern: ClassVar[str]
-
-
-class NoSpace(LvmFailed):
-    """The volume group has not enough free extents, or a thin pool is past the threshold of lvm.conf."""
-
-    pattern = r"nsufficient (free space|free extents|suitable allocatable extents)|in thin pool \S+ reached threshold"
-
-
-class InUse(LvmFailed):
-    """The volume, or a snapshot of it, is open."""
-
-    pattern = r"in use|is used by another device|Can't remove open logical volume|contains a filesystem in use"
-
-
-class Exists(LvmFailed):
-    """There is a volume of this name already."""
-
-    pattern = r"already exists in volume group"
-
-
-class NothingToDo(LvmFailed):
-    """The volume has this size already, or is larger."""
-
-    pattern = r"matches existing size|not larger than existing size|No size change"
 
 
 def volumes(group: str) -> list[Volume]:
@@ -213,14 +182,14 @@ def _read(argv: Sequence[str]) -> str:
     try:
         return run(argv, changes=False).stdout
     except CommandFailed as failure:
-        raise _named(failure) from None
+        raise named(failure) from None
 
 
 def _change(group: str, argv: Sequence[str]) -> None:
     try:
         run(argv)
     except CommandFailed as failure:
-        raise _named(failure) from None
+        raise named(failure) from None
     _flush(group)
 
 
@@ -253,10 +222,3 @@ def _sync(disks: Sequence[str]) -> None:
             raise BackendError(f"{disk} does not write down its cache: {failure.strerror}") from failure
         finally:
             os.close(opened)
-
-
-def _named(failure: CommandFailed) -> CommandFailed:
-    for kind in (NoSpace, InUse, Exists, NothingToDo):
-        if re.search(kind.pattern, failure.stderr):
-            return kind(failure.argv, failure.status, failure.stderr)
-    return failure

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from revertkit.drivers.lvm import family, filesystems, kernel, lvm2, rows
+from revertkit.drivers.lvm import failures, family, filesystems, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.kind import Kind, blocking, there
 from revertkit.drivers.lvm.pace import Pace
@@ -54,7 +54,7 @@ class Thick(Kind[Family]):
 
     def make(self, name: str, size: int, tags: list[str]) -> None:
         """Make an active volume, or find it made."""
-        with blocking(), suppress(lvm2.Exists):
+        with blocking(), suppress(failures.Exists):
             lvm2.create(self.group, name, size, tags)
 
     def copy(self, source: Volume, kind: str, name: str, size: int, tags: list[str]) -> None:
@@ -114,7 +114,7 @@ class Thick(Kind[Family]):
     def create(self, snapshot: SnapshotInstance) -> Stored:
         """Take a read-only snapshot, or find it taken."""
         origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
-        with blocking(), suppress(lvm2.Exists):
+        with blocking(), suppress(failures.Exists):
             lvm2.snapshot(self.group, origin, name, self.percent, family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from revertkit.drivers.lvm import family, filesystems, kernel, lineage, lvm2, rows
+from revertkit.drivers.lvm import failures, family, filesystems, kernel, lineage, lvm2, rows
 from revertkit.drivers.lvm.kind import Kind, blocking, there
 from revertkit.drivers.lvm.lineage import Lineage
 from revertkit.drivers.lvm.rows import Volume
@@ -86,13 +86,13 @@ class Thin(Kind[Lineage]):
     def make(self, name: str, size: int, tags: list[str]) -> None:
         """Make an active volume, or find it made."""
         self._refuse_more(lineage.pool_in(lvm2.volumes(self.group), self.thin_pool))
-        with blocking(), suppress(lvm2.Exists):
+        with blocking(), suppress(failures.Exists):
             lvm2.create_thin(self.group, self.thin_pool, name, size, tags)
 
     def copy(self, source: Volume, kind: str, name: str, size: int, tags: list[str]) -> None:
         """Make a volume of the snapshot: they share blocks, and neither needs the other."""
         self._refuse_more(lineage.pool_in(lvm2.volumes(self.group), self.thin_pool))
-        with blocking(), suppress(lvm2.Exists):
+        with blocking(), suppress(failures.Exists):
             lvm2.thin_copy(source, name, tags)
         made = next(v for v in lvm2.volumes(self.group) if v.name == name)
         if not made.active:
@@ -143,7 +143,7 @@ class Thin(Kind[Lineage]):
         if seen.body(snapshot.snapshot_id) is None:
             self._refuse_more(seen.pool)
             origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
-            with blocking(), suppress(lvm2.Exists):
+            with blocking(), suppress(failures.Exists):
                 lvm2.thin_snapshot(self.group, origin, name, family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
