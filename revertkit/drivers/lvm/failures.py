@@ -1,4 +1,4 @@
-"""What LVM's tools fail by, where that makes a difference: told by their words, since they exit with 5 for everything."""
+"""What LVM's tools fail by, where it makes a difference: told by their words, since they exit with 5 for all."""
 
 from __future__ import annotations
 
