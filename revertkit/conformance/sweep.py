@@ -27,9 +27,9 @@ class Sweep:
     def __init__(self, stage: Stage, name: str, verb: Verb) -> None:
         self.stage, self.name, self.verb = stage, name, verb
         self.world = World(stage)
+        if "exports" in verb.needs and self.world.not_exported:
+            raise Missing("exports", self.world.not_exported)
         if not verb.keeps_access:
-            if self.world.not_exported:
-                raise Missing("exports", self.world.not_exported)
             verb.taken_back(self.world)
 
     def undisturbed(self) -> tuple[list[str], int]:
