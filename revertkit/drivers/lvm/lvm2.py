@@ -208,7 +208,10 @@ def _flush(group: str) -> None:
 
 @cache
 def _disks(group: str) -> list[str]:
-    """Name the devices that the group is on, but for those that are missing."""
+    """Name the devices that the group is on, but for those that are missing.
+
+    One that was added since need not be known: each holds the same metadata, and one copy that is flushed is enough.
+    """
     said = _read(["vgs", "--noheadings", "-o", "pv_name", group])
     return [word for word in said.split() if word.startswith("/")]
 
