@@ -65,10 +65,7 @@ class Run:
             line.close()
             booted.unplug()
             booted.freeze()
-        for name in DISKS:
-            subprocess.run(
-                ["qemu-img", "commit", "-q", self.home.path / f"{name}.overlay"], check=True, timeout=SECONDS
-            )
+        self.home.commit()
         self.data["known"] = {backend: ["reverted", kept["newest"]] for backend, kept in self.data["kept"].items()}
         self.save()
 

@@ -135,9 +135,9 @@ class Machine:
         seen = log.stat().st_size
         while times and time.monotonic() < end:
             time.sleep(0.001)
-            size = log.stat().st_size
-            times -= size - seen > FLUSH
-            seen = size
+            before, seen = seen, log.stat().st_size
+            if seen - before > FLUSH:
+                times -= 1
 
     def unplug(self) -> None:
         """Take them away; what was written stays."""
