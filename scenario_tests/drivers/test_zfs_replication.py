@@ -386,19 +386,24 @@ def test_a_promotion_turns_the_direction_round(pair: Pair) -> None:
     pair.in_sync(pair.replicas[replica.id])
 
 
-def test_a_promotion_by_force_discards_what_the_old_one_wrote_since(pair: Pair) -> None:
-    """It was away; then it is back, still mounted, and follows."""
+@pytest.mark.parametrize("when", ["before", "until the look"])
+def test_a_promotion_by_force_discards_what_the_old_one_wrote_since(pair: Pair, when: str) -> None:
+    """It was away, and written to to the last moment; then it is back, still mounted, and follows."""
     (pair.path / "file").write_text("in sync")
     replica = pair.add()
     pair.in_sync(replica)
-    (pair.path / "file").write_text("lost by force")
     old = pair.active
+    path = pair.near.path(old)
+    if when == "before":
+        (path / "file").write_text("lost by force")
     pair.promote(replica, force=True)
     assert (pair.path / "file").read_text() == "in sync"
     (pair.path / "file").write_text("newest")
-    assert pair.near.path(old).is_mount()
+    assert path.is_mount()
+    if when == "until the look":
+        (path / "file").write_text("lost by force")
     pair.in_sync(pair.replicas[old.id])
-    assert (pair.near.path(old) / "file").read_text() == "newest"
+    assert (path / "file").read_text() == "newest"
     assert nfs.serving(pair.active.share_id)
 
 
@@ -480,7 +485,8 @@ def test_a_transfer_killed_in_the_middle_goes_on_where_it_was(pair: Pair) -> Non
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert left, "nothing was received any more"
-    assert processes.of_transfer(into=far) == left, "they run on by themselves"
+    left = processes.of_transfer(into=far)  # the send may have been through
+    assert left, "the receive runs on by itself"
     for one in left:
         os.kill(one, signal.SIGCONT)
     steps: list[str] = []

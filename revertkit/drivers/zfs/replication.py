@@ -3,9 +3,10 @@
 One look at a replica (``update_replica_state``), and what each step leaves when it is cut:
 
 1. end what a dead owner's receive still does; look at both; find the base (:mod:`~revertkit.drivers.zfs.lineage`);
-2. if the replica was written to, or holds what is newer than the base: take it offline, destroy ours beyond the base,
-   by guid, and roll back to the base by ``lzc_rollback_to``. What is destroyed was discarded by the active one. Cut in
-   between: fewer are left to destroy. A stranger's snapshot or bookmark beyond the base is named, and all stays;
+2. if it was active until it was away, take it offline: only then is all that was written to it on disk, and seen. If
+   it was written to, or holds what is newer than the base: destroy ours beyond the base, by guid, and roll back to the
+   base by ``lzc_rollback_to``. What is destroyed was discarded by the active one. Cut in between: fewer are left to
+   destroy. A stranger's snapshot or bookmark beyond the base is named, and all stays;
 3. what a cut transfer has left is gone on with, if the active one still has that snapshot, or else dropped;
 4. take a marker on the active one: the moment that this look is about;
 5. receive every snapshot of ours, then the marker. Cut: what has arrived counts, the rest is resumable;
@@ -28,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
-from revertkit.drivers.zfs import checks, lineage, openzfs
+from revertkit.drivers.zfs import checks, lineage, online, openzfs
 from revertkit.drivers.zfs.active import Active
 from revertkit.drivers.zfs.base import ACLS, SECONDS_TO_END
 from revertkit.drivers.zfs.following import Following
@@ -153,8 +154,7 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if there.reverting is not None:
             found = "the active replica is in the middle of a revert"
             return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
-        if self._claim(here, snapshots):
-            here = self._known(replica)
+        here = self._ready(replica, here, snapshots)
         if why := _in_the_way(here, there, snapshots):
             return self._report(ReplicaState.ERROR, here, there, snapshots, found=why)
         if not _has_base(here, there):
@@ -164,6 +164,12 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
             here = self._known(replica)
         self._forget_abandoned(source, lineage.abandoned(here, there, replica.id))
         return self._follow(replica, active, source, here, snapshots)
+
+    def _ready(self, replica: Replica, here: Dataset, snapshots: Sequence[SnapshotInstance]) -> Dataset:
+        """Unmount it, if it was active before, which waits for what was written to it; claim what a cut look got."""
+        if was_active := online.mounted(here.name):
+            self._take_offline(replica, here)
+        return self._known(replica) if self._claim(here, snapshots) or was_active else here
 
     def _active(self, replica: Replica, active: Replica) -> Active:
         """Say how to reach the active one.
