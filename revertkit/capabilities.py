@@ -61,7 +61,7 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
     Capability.REPLICATED_REVERT: (Capability.REPLICATION, Capability.SNAPSHOTS),
     Capability.MANAGE_SNAPSHOTS: (Capability.MANAGE, Capability.SNAPSHOTS),
 }
-OPTIONAL_VERBS = frozenset({"check_revert", "revert_state", "refused_rules", "inventory"})
+OPTIONAL_VERBS = frozenset({"check_revert", "revert_state", "refused_rules", "inventory", "fence", "unfence"})
 """What a mix-in answers by itself; its other methods are the entry points."""
 
 T = TypeVar("T")

@@ -197,6 +197,23 @@ class SupportsReplication:
         """
         raise NotImplementedError
 
+    def fence(self, replica: Replica, active: Replica) -> bool:
+        """Let nobody write to `active`, which is on another host than `replica`, from now on; say whether that is so.
+
+        Whatever is open there; it can be read on. Undone by :meth:`unfence`, and by ``ensure_share`` of `active`.
+
+        Raises:
+            anything, where it cannot be reached: it may be fenced then.
+        """
+        return False
+
+    def unfence(self, replica: Replica, active: Replica) -> None:
+        """Let `active` be written to again, as no promotion has come of it. It is not fenced: succeed.
+
+        Raises:
+            anything, where it cannot be reached.
+        """
+
     def update_replica_state(
         self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
     ) -> ReplicaReport:

@@ -79,8 +79,8 @@ class Replication(Placement):
         """Make a replica the active one; what was active follows it from then on.
 
         Without `force` it has to be in sync, and nothing is lost: the active one is made read-only and followed to its
-        last byte first. One on another host is not made read-only, and the message says so. With `force` the replica is
-        promoted as it is, also where the active one cannot be reached.
+        last byte first; where its driver cannot do so from another host, the message says so. With `force` the replica
+        is promoted as it is, also where the active one cannot be reached.
 
         Raises:
             NotFound, NotSupported, Conflict, Blocked: nothing has changed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-MAY = "send,snapshot,destroy,mount,userprop"
+MAY = "send,snapshot,destroy,mount,readonly,userprop"
 
 
 def make(account: str, pool: str, key: str) -> None:

@@ -1,9 +1,10 @@
 """Making another replica the active one.
 
 Without force, nothing is lost by it: the active one is made read-only, the chosen one gets what it lacks, and only
-then do they change places; where that cannot be had, all is as before. One on another host cannot be made read-only
-from here: what is written to it until that host looks at it is lost, and the promotion says so. With force, the chosen
-one is taken as it is, whatever has become of the active one, and what was written since it was last in sync is lost.
+then do they change places; where that cannot be had, all is as before. One on another host is made read-only from here,
+where the driver can; where not, what is written to it until that host looks at it is lost, and the promotion says so.
+With force, the chosen one is taken as it is, whatever has become of the active one, and what was written since it was
+last in sync is lost.
 
 What a revert discarded comes back by neither. From the accept of a revert on, every other replica is out of sync, so
 only force promotes one; and then the driver is told what the share was reverted to since (``Replica.reverted_to``), and
@@ -124,10 +125,7 @@ class PromoteReplica(OfReplica):
         Raises:
             Blocked: it cannot be brought up to date, or the driver refuses; all is as before.
         """
-        if case.operation.forced:
-            self._fence_if_reached(case)
-        else:
-            self._bring_up_to_date(case)
+        fenced = self._fence_if_reached(case) if case.operation.forced else self._bring_up_to_date(case)
         try:
             stored = self.replication(case).promote_replica(case.other.replica, case.replica)
         except Blocked:
@@ -136,11 +134,12 @@ class PromoteReplica(OfReplica):
         with case.site.store.read() as tx:
             gone = snapshots.gone(tx, case.other.replica)
         drop(case.site, case.other, gone)
-        return Work(replica=stored, said=f"replica {case.other.id} in {case.other.pool} is the active one{_open(case)}")
+        said = f"replica {case.other.id} in {case.other.pool} is the active one{'' if fenced else _open(case)}"
+        return Work(replica=stored, said=said)
 
-    def _bring_up_to_date(self, case: Case) -> None:
+    def _bring_up_to_date(self, case: Case) -> bool:
         try:
-            self._fence(case)
+            fenced = self._fence(case)
             with case.site.store.read() as tx:
                 wanted = snapshots.wanted(tx, case.other.replica)
             report = self.replication(case).update_replica_state(case.other.replica, case.replica, wanted)
@@ -154,32 +153,40 @@ class PromoteReplica(OfReplica):
             what = f"replica {case.other.id} cannot be brought up to date: {failure}{left}"
             mend = "mend that; or promote it by force, and lose what was written since it was last in sync"
             raise Blocked(Blocker(kind="not_up_to_date", what=what, mend=mend)) from failure
+        return fenced
 
-    @staticmethod
-    def _fence(case: Case) -> None:
-        """Make the active one read-only: what is written to it from now on would be lost."""
-        if _is_here(case):
-            seen = case.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
-            case.driver.ensure_share(seen)
+    def _fence(self, case: Case) -> bool:
+        """Make the active one read-only, for what is written to it from now on would be lost; say if that is so now."""
+        if not _is_here(case):
+            return self.replication(case).fence(case.other.replica, case.replica)
+        case.driver.ensure_share(case.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC}))
+        return True
 
-    def _fence_if_reached(self, case: Case) -> None:
+    def _fence_if_reached(self, case: Case) -> bool:
         try:
-            self._fence(case)
+            return self._fence(case)
         except Exception as failure:
             log.warning("the active replica cannot be made read-only now", share=case.share.id, exc_info=failure)
+            return False
 
     def _put_back(self, case: Case) -> str:
-        """Bring the active one online again, and leave the chosen one read-only; say what went wrong with that."""
-        said = []
+        """Let the active one be written to again, and the chosen one be read only; say what went wrong with that."""
         try:
-            if case.operation.status_before is Status.AVAILABLE:
-                trouble = bring_online(case.site, case.share.id).trouble
-                said += [trouble] if trouble else []
+            said = self._let_go(case)
             case.site.driver(case.other.pool.backend).ensure_share(case.other.replica)
         except Exception as second:
             log.error("the share cannot be brought online again", share=case.share.id, exc_info=second)
-            said.append(f"then, bringing the share online again: {second}; mend that and run `revertkit recover`")
-        return "".join(f"; {one}" for one in said)
+            where = "" if _is_here(case) else f" on {case.share.pool.host}"
+            said = f"then, bringing the share online again: {second}; mend that and run `revertkit recover`{where}"
+        return f"; {said}" if said else ""
+
+    def _let_go(self, case: Case) -> str:
+        """Undo the fence; say which snapshots are out of reach then."""
+        if not _is_here(case):
+            self.replication(case).unfence(case.other.replica, case.replica)
+        elif case.operation.status_before is Status.AVAILABLE:
+            return bring_online(case.site, case.share.id).trouble
+        return ""
 
     def record(self, tx: Connection, case: Case, work: Work) -> None:
         """Let the two change places on record: from here on the chosen one is the share."""
@@ -228,9 +235,7 @@ def _is_here(case: Case) -> bool:
 
 
 def _open(case: Case) -> str:
-    """Say that the old active one can still be written to, where it can."""
-    if _is_here(case):
-        return ""
+    """Say that the old active one can still be written to."""
     return (
         f"; {case.replica.id}, the active one before, can be written to until its host {case.share.pool.host} looks "
         "at it, and what is written there is lost: see that nobody does, and run there "

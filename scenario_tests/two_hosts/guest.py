@@ -6,10 +6,12 @@ line of JSON each, and last its answer, or why it was refused.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,28 @@ def fill(share: str, mebibytes: int) -> None:
     files.fill(_path(share), mebibytes)
 
 
+def keep_writing(share: str) -> int:
+    """Write into a file that stays open, a byte at a time, until that is denied; answer how many have come there."""
+    end = time.monotonic() + 300
+    with (_path(share) / "diary").open("wb", buffering=0) as diary:
+        while time.monotonic() < end:
+            try:
+                diary.write(b".")
+                os.fsync(diary)
+            except OSError as denied:
+                if denied.errno != errno.EROFS:
+                    raise
+                return diary.tell()
+            print(json.dumps({"written": diary.tell()}), flush=True)
+            time.sleep(0.1)
+    raise TimeoutError("nobody has denied it")
+
+
+def written(share: str) -> int:
+    """Answer how long that file is."""
+    return (_path(share) / "diary").stat().st_size
+
+
 def record(share: str) -> str:
     """Answer, as one word, all that a revert has to bring back of what is shown at a share's or a replica's path."""
     return hashlib.sha256(repr(sorted(manifest.record(_path(share)).items())).encode()).hexdigest()
@@ -101,12 +125,13 @@ def tell(event: StepEvent) -> None:
 
 def answer(verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked for."""
-    own = {each.__name__: each for each in (set_up, trust, take_down, write, wreck, fill, record)}
+    verbs = (set_up, trust, take_down, write, wreck, fill, keep_writing, written, record)
+    own = {each.__name__: each for each in verbs}
     call = own.get(verb) or getattr(ZfsDriver("fast", ZfsDriver.Options(**json.loads(OPTIONS.read_text()))), verb)
     try:
         with watching(tell):
             return {"answer": to_jsonable_python(validate_call(call)(**arguments))}
-    except RevertkitError as refusal:
+    except (RevertkitError, OSError) as refusal:
         return {"refused": str(refusal)}
 
 

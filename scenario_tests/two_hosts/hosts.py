@@ -127,6 +127,18 @@ class Pair:
         """Have a verb of the guest work on the active one's files."""
         return self.of(self.active).call(verb, share=self.active.id, **arguments)
 
+    def on_active_begin(self, verb: str) -> subprocess.Popen[str]:
+        """Begin such a verb."""
+        return self.of(self.active).begin(verb, share=self.active.id)
+
+    def fence(self) -> None:
+        """Keep writers out of the active one, from the replica's host."""
+        assert self.of(self.replica).call("fence", replica=self.replica, active=self.active) is True
+
+    def unfence(self) -> None:
+        """Let them in again, from there."""
+        self.of(self.replica).call("unfence", replica=self.replica, active=self.active)
+
     def take(self) -> SnapshotInstance:
         """Take a snapshot."""
         now = datetime.now(UTC)

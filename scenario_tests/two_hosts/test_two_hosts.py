@@ -132,6 +132,34 @@ def test_the_power_goes_in_the_middle_of_a_revert(pair: Pair, kept: str, moment:
     assert pair.in_sync() == kept
 
 
+def test_a_fence_keeps_writers_out_from_the_other_host(pair: Pair, kept: str) -> None:
+    """At once, whoever has a file open; it can be read on, and either side lets writers in again."""
+    for let_go in (pair.unfence, pair.online):
+        writer = pair.on_active_begin("keep_writing")
+        assert next(told(writer))["written"] == 1
+        pair.fence()
+        assert ended(writer) >= 1
+        fenced = pair.in_sync()
+        let_go()
+        pair.on_active("fill", mebibytes=1)
+        assert pair.in_sync() != fenced
+
+
+def test_a_promotion_between_hosts_loses_nothing(pair: Pair, kept: str) -> None:
+    """What was written to the last moment is on the new active one, and nothing is written to the old one after it."""
+    writer = pair.on_active_begin("keep_writing")
+    assert next(told(writer))["written"] == 1
+    pair.fence()
+    written = ended(writer)
+    pair.look()
+    pair.promote()
+    assert pair.on_active("written") == written
+    with pytest.raises(Refused, match="Read-only"):
+        pair.of(pair.replica).call("fill", share=pair.replica.id, mebibytes=1)
+    pair.on_active("fill", mebibytes=1)
+    assert pair.in_sync() != kept
+
+
 def test_a_promotion_while_the_old_active_one_is_away_brings_nothing_back(pair: Pair, kept: str) -> None:
     """The replica has never heard of the revert; the old active one, back, follows the new one."""
     pair.revert()

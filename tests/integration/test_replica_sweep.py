@@ -12,7 +12,7 @@ The steps, in their order, and what holds after each (operations/revert.py, prom
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def two_hosts(state: Path, tmp_path: Path) -> Iterator[tuple[ShareManager, Share
     MemoryDriver.reset()
 
 
-def revert_until(world: World, last: int, death: BaseException | None) -> list[str]:
-    """Revert, and raise at point number `last`; answer the points that were reached."""
+def stopped(call: Callable[[], object], last: int, death: BaseException | None) -> list[str]:
+    """Call, and raise at point number `last`; answer the points that were reached."""
     reached: list[str] = []
 
     def point(name: str) -> None:
@@ -59,8 +59,13 @@ def revert_until(world: World, last: int, death: BaseException | None) -> list[s
             raise death
 
     with points(point):
-        world.manager.revert_to_snapshot(CONTEXT, "newer")
+        call()
     return reached
+
+
+def revert_until(world: World, last: int, death: BaseException | None) -> list[str]:
+    """Revert, and raise at point number `last`; answer the points that were reached."""
+    return stopped(lambda: world.manager.revert_to_snapshot(CONTEXT, "newer"), last, death)
 
 
 def each_point(world: World, death: BaseException) -> Iterator[tuple[World, str]]:
@@ -182,19 +187,52 @@ def test_a_revert_that_was_paused_loses_to_the_promotion(two_hosts: tuple[ShareM
         assert_whole(world)
 
 
+def can_be_written_to(world: World, replica_id: str) -> bool:
+    """Say whether somebody can write to a replica now."""
+    try:
+        world.files(replica_id)["since"] = b"!"
+    except BackendError:
+        return False
+    return True
+
+
 def test_a_promotion_says_what_it_cannot_stop(two_hosts: tuple[ShareManager, ShareManager]) -> None:
-    """The active one is on another host, and not made read-only from here; on this host it is, and nothing is said."""
+    """The old active one is made read-only at once, on another host too; where that is out of reach, it is said."""
     near, far = two_hosts
     world = World(near, far)
-    world.look()
     far.promote_replica(CONTEXT, world.far)
-    told = far.messages(CONTEXT)[0].text
-    assert f"{world.fast}, the active one before, can be written to until its host" in told
+    assert not can_be_written_to(world, world.fast)
+    assert "can be written to" not in far.messages(CONTEXT)[0].text
     world.look()
-    near.promote_replica(CONTEXT, world.third, force=True)
+    with MemoryDriver.away("far"):
+        near.promote_replica(CONTEXT, world.third, force=True)
+    told = near.messages(CONTEXT)[0].text
+    assert f"{world.far}, the active one before, can be written to until its host node-2 looks" in told
+    assert can_be_written_to(world, world.far)
     world.look()
     near.promote_replica(CONTEXT, world.fast)
     assert "can be written to" not in near.messages(CONTEXT)[0].text
+
+
+@pytest.mark.parametrize("death", [Killed(), BackendError("out of order")], ids=["killed", "fails"])
+def test_a_promotion_from_another_host_is_stopped_after_every_step(
+    two_hosts: tuple[ShareManager, ShareManager], death: BaseException
+) -> None:
+    """Recovered on its own host alone, one of the two can be written to: the one that is active on record."""
+    near, far = two_hosts
+    world = World(near, far)
+    again = world.kept()
+    active = set()
+    total = len(stopped(lambda: far.promote_replica(CONTEXT, world.far), 0, death))
+    for last in range(1, total + 1):
+        again()
+        with suppress(RevertkitError, Killed):
+            stopped(lambda: far.promote_replica(CONTEXT, world.far), last, death)
+        assert [one for one in far.recover() if not one.at_rest] == []
+        active.add(world.active().id)
+        for one in (world.fast, world.far):
+            assert can_be_written_to(world, one) is (one == world.active().id), f"stopped at point {last} of {total}"
+    assert active == {world.fast, world.far}
 
 
 def test_three_deep_with_a_replica_that_was_away(one_host: ShareManager) -> None:

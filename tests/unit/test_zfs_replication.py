@@ -330,6 +330,8 @@ def asked_by_active() -> list[list[str]]:
         ["zfs", "snapshot", "-o", f"{MARKER}={B}", MARK],
         ["zfs", "set", f"{MARKER}={B}{RECEIVED}", MARK],
         ["zfs", "destroy", MARK],
+        ["zfs", "set", "readonly=on", THERE],
+        ["zfs", "set", "readonly=off", THERE],
         streams.send(SENT, None),
         streams.send(MARK, SENT),
     ]
@@ -358,6 +360,9 @@ def test_what_a_replica_asks_for_is_let_through(argv: list[str]) -> None:
         f"zfs rollback {SENT}",
         f"zfs set {MARKER}={B} {THERE}",
         f"zfs set {SNAPSHOT}={B} {MARK}",
+        f"zfs set mountpoint=/ {THERE}",
+        f"zfs set readonly=on mountpoint=/ {THERE}",
+        "zfs set readonly=on tank0",
         f"zfs snapshot {MARK}",
         f"zfs send -vPLec {THERE}@by-hand",
         f"zfs send -vPLecR {SENT}",

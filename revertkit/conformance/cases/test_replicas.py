@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from revertkit.capabilities import verbs
 from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
 from revertkit.conformance.replicas import look, other, promote, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.run import Run
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.sweep import AT, sampled
-from revertkit.driver import ShareDriver
+from revertkit.driver import ShareDriver, SupportsReplication
 from revertkit.errors import BackendError, Conflict
 from revertkit.manager import ShareManager
 from revertkit.models import ShareReplica
@@ -25,6 +26,7 @@ from revertkit.system.run import StepEvent, watching
 
 __all__ = [
     "test_a_deleted_replica_leaves_the_share_alone",
+    "test_a_fenced_share_cannot_be_written_to",
     "test_a_promoted_replica_can_be_written_to",
     "test_a_replica_follows",
     "test_a_replica_is_read_only",
@@ -69,6 +71,26 @@ def test_a_replica_is_read_only(stage: Stage) -> None:
         promote(stage, other(stage, share))
         assert stage.tree(share).record() == record
         look(stage, other(stage, share))
+
+
+@behaviour(23)
+@requires(*REPLICAS)
+def test_a_fenced_share_cannot_be_written_to(stage: Stage) -> None:
+    """Where the driver says so; then it can be read, and either side lets it be written to again."""
+    share, replica = replicated(stage, "first")
+    record = stage.tree(share).record()
+    peer = verbs(stage.manager.site.driver(replica.pool.backend), SupportsReplication)
+    letting_go = (
+        lambda: peer.unfence(replica.replica, share.replica),
+        lambda: stage.manager.site.driver(share.pool.backend).ensure_share(stage.now(share).replica),
+    )
+    for let_go in letting_go:
+        if peer.fence(replica.replica, share.replica):
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever says "read-only" there
+                stage.tree(share).write("since", b"to a fenced share")
+        assert stage.tree(share).record() == record
+        let_go()
+        record = stage.planted(share, "let go")
 
 
 @behaviour(23)

@@ -106,9 +106,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
     def _ensure_replica(self, share: Replica) -> list[ExportLocation]:
         """Let it be read, and not written to. What a revert left half-way is not shown: the next look mends it."""
         held = self._share(share)
-        if not held.readonly:
-            with step("close the share for writing"):
-                held.readonly = True
+        _close(held)
         for kept in held.snapshots.values():
             snapshot_offline(kept)
         broken = held.halfway or share.backend_id not in (None, held.identity)
@@ -154,6 +152,23 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             found="" if known else "the active replica was reverted meanwhile",
         )
 
+    def fence(self, replica: Replica, active: Replica) -> bool:
+        """Let nobody write to the active one.
+
+        Raises:
+            BackendError: it cannot be reached.
+        """
+        _close(_active(active))
+        return True
+
+    def unfence(self, replica: Replica, active: Replica) -> None:
+        """Let it be written to again.
+
+        Raises:
+            BackendError: it cannot be reached.
+        """
+        self._open(_active(active), active)
+
     def promote_replica(self, replica: Replica, active: Replica) -> Stored:
         """Turn it back to what the share was reverted to, then let it be written to.
 
@@ -171,6 +186,12 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             with step("open the replica for writing"):
                 held.online, held.readonly, held.identity = False, False, replica.backend_id or held.identity
         return stored(held)
+
+
+def _close(held: Volume) -> None:
+    if not held.readonly:
+        with step("close the share for writing"):
+            held.readonly = True
 
 
 def _foreign(held: Volume) -> list[str]:

@@ -49,6 +49,10 @@ class Active:
             raise BackendError(f"{name} is gone just after it was taken: the active replica was reverted")
         return found, there
 
+    def set_readonly(self, readonly: bool) -> None:
+        """Let nobody write to it, whatever is open there; or let it be written to again."""
+        openzfs.set_readonly(self.via, self.name, readonly=readonly)
+
     def send(self, point: Point, base: Point | None, target: str, told: streams.Progress) -> None:
         """Send a snapshot to `target` on this host: what has changed since `base`, or (the first copy) all of it."""
         argv = streams.send(point.name, base.name if base else None)

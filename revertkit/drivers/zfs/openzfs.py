@@ -31,6 +31,7 @@ from revertkit.system.run import pipe, run, step, tool
 MODULE = Path("/sys/module/zfs")
 TOOLS = ("zfs", "zpool")
 NO_DATASET = "dataset does not exist"
+NOT_REMOUNTED = "property may be set but unable to remount filesystem"
 CANMOUNT_NOAUTO = 2
 """``ZFS_CANMOUNT_NOAUTO`` of include/sys/fs/zfs.h: to the kernel an index property is a number."""
 UNMOUNTED: dict[bytes, bytes | int] = {b"canmount": CANMOUNT_NOAUTO, b"sharenfs": b"off"}
@@ -398,6 +399,23 @@ def set_properties(name: str, properties: Mapping[str, str]) -> None:
     """
     said = {prop: "none" if (prop, value) == ("refquota", "0") else value for prop, value in properties.items()}
     run(["zfs", "set", *[f"{prop}={value}" for prop, value in said.items()], checked_any(name)])
+
+
+def set_readonly(via: Sequence[str], name: str, *, readonly: bool) -> None:
+    """Let nobody write to a dataset, whatever is open there; or let it be written to again.
+
+    An account that is not root sets the property and cannot remount, over which zfs(8) fails. The kernel goes by the
+    property (readonly_changed_cb in module/os/linux/zfs/zfs_vfsops.c), so that is what is looked at.
+
+    Raises:
+        CommandFailed: it may be set, and may not be.
+    """
+    value = "on" if readonly else "off"
+    argv = [*via, "zfs", "set", f"readonly={value}", checked(name)]
+    done = run(argv, ok=(0, 255), name="zfs set")
+    told = done.status == 0 or NOT_REMOUNTED in done.stderr
+    if not told or look_over(via, name).settings["readonly"] != value:
+        raise CommandFailed(argv, done.status, done.stderr)
 
 
 def clear(name: str, *user_properties: str) -> None:

@@ -107,6 +107,19 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         openzfs.destroy(found.name)
         self._remove_mount_point(replica)
 
+    def fence(self, replica: Replica, active: Replica) -> bool:
+        """Make the active one read-only by its property, from here.
+
+        Raises:
+            CommandFailed, BackendError: it is out of reach, or may not be made so.
+        """
+        self._active(replica, active).set_readonly(True)
+        return True
+
+    def unfence(self, replica: Replica, active: Replica) -> None:
+        """Let it be written to again; as :meth:`fence`."""
+        self._active(replica, active).set_readonly(False)
+
     def promote_replica(self, replica: Replica, active: Replica) -> Stored:
         """Turn it back to what the share was reverted to, and let it be written to; it is offline.
 

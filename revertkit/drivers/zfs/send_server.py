@@ -2,8 +2,9 @@
 
 ``command="revertkit-zfs-send-server tank0/shares",restrict ssh-ed25519 …`` lets that key run the few commands of
 :mod:`~revertkit.drivers.zfs.active` on the shares below ``tank0/shares``: look, take, send and destroy markers, send
-snapshots; nothing else, and no shell. What is asked for (``SSH_ORIGINAL_COMMAND``) has to be one of them to the last
-character, and runs with the rights of the account, which ``zfs allow`` gives (docs/replication-zfs.md).
+snapshots, keep writers out; nothing else, and no shell. What is asked for (``SSH_ORIGINAL_COMMAND``) has to be one of
+them to the last character, and runs with the rights of the account, which ``zfs allow`` gives
+(docs/replication-zfs.md).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def forms(pool: str) -> tuple[str, ...]:
         rf"zfs snapshot -o {replica} {marker}",
         rf"zfs set {replica}{listing.RECEIVED} {marker}",
         rf"zfs destroy {marker}",
+        rf"zfs set readonly=(?:on|off) {share}",
         rf"zfs send -vPLec (?:-i {point} )?(?P<sent>{point})",
         rf"zfs send -vP -t (?P<token>{RESUMING})",
     )

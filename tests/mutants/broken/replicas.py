@@ -104,6 +104,24 @@ class ReplicasCanBeWrittenTo(Broken):
         return answer
 
 
+class FencesNobody(Broken):
+    """Asks those who write not to."""
+
+    seen_by = "test_a_fenced_share_cannot_be_written_to"
+
+    def fence(self, replica: Replica, active: Replica) -> bool:
+        return True
+
+
+class LetsNobodyGo(Broken):
+    """Fences, for good."""
+
+    seen_by = "test_a_fenced_share_cannot_be_written_to"
+
+    def unfence(self, replica: Replica, active: Replica) -> None:
+        pass
+
+
 class PromotedStaysReadOnly(Broken):
     """It is the active one now, and nobody can write to it."""
 
