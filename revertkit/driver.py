@@ -198,9 +198,10 @@ class SupportsReplication:
         raise NotImplementedError
 
     def fence(self, replica: Replica, active: Replica) -> bool:
-        """Let nobody write to `active`, which is on another host than `replica`, from now on; say whether that is so.
+        """Let nobody write to `active` from now on, whatever is open there; say whether that is so. It can be read on.
 
-        Whatever is open there; it can be read on. Undone by :meth:`unfence`, and by ``ensure_share`` of `active`.
+        Runs on the host of `replica`, and is asked for where `active` is on another one; the conformance suite asks on
+        one host. Undone by :meth:`unfence`, and by ``ensure_share`` of `active`.
 
         Raises:
             anything, where it cannot be reached: it may be fenced then.

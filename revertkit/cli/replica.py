@@ -126,9 +126,8 @@ def promote(
     """Make REPLICA the active one of its share, the one that is written to; the old one follows it from then on.
 
     Without --force it has to be in_sync, and nothing is lost: the active one is made read-only first, and followed to
-    its last byte. With --force the replica is taken as it is; an active one that cannot be reached may be written to
-    until its host looks at it, which is lost, and the share's messages say so. What a revert has discarded comes back
-    by neither.
+    its last byte. With --force the replica is taken as it is. What is then still written to an active one that cannot
+    be reached is lost; the share's messages say so. What a revert has discarded comes back by neither.
     """
     session = session_of(ctx)
     with session.manager() as manager:

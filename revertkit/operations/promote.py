@@ -128,8 +128,9 @@ class PromoteReplica(OfReplica):
         fenced = self._fence_if_reached(case) if case.operation.forced else self._bring_up_to_date(case)
         try:
             stored = self.replication(case).promote_replica(case.other.replica, case.replica)
-        except Blocked:
-            self._put_back(case)
+        except Blocked as blocked:
+            if self._put_back(case):
+                raise BackendError(str(blocked)) from blocked  # not all is as before: `fail` tries again, and says so
             raise
         with case.site.store.read() as tx:
             gone = snapshots.gone(tx, case.other.replica)
@@ -215,7 +216,7 @@ class PromoteReplica(OfReplica):
             found = f"replica {case.other.id} is the active one, but cannot be brought online: {failure}"
             super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
         else:
-            super().fail(case, BackendError(f"{failure}; the active replica is as before{self._put_back(case)}"))
+            super().fail(case, BackendError(f"{failure}{self._put_back(case) or '; the active replica is as before'}"))
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Move both to rest; once they have changed places on record, that is done."""

@@ -21,9 +21,9 @@ from replicated import World, assert_whole, open_manager
 from support import CONTEXT, Killed, points
 
 from revertkit.drivers.memory import MemoryDriver
-from revertkit.errors import BackendError, Conflict, RevertkitError
+from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Operation, Outcome
+from revertkit.models import Blocker, Operation, Outcome
 from revertkit.status import Status
 from revertkit.store import operations
 
@@ -233,6 +233,31 @@ def test_a_promotion_from_another_host_is_stopped_after_every_step(
         for one in (world.fast, world.far):
             assert can_be_written_to(world, one) is (one == world.active().id), f"stopped at point {last} of {total}"
     assert active == {world.fast, world.far}
+
+
+def test_a_refused_promotion_says_what_cannot_be_put_back(
+    two_hosts: tuple[ShareManager, ShareManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver refuses, and then the old active one cannot be let go: the user is told, and its own host mends it."""
+    near, far = two_hosts
+    world = World(near, far)
+
+    def refuse(*_: object) -> None:
+        raise Blocked(Blocker(kind="held", what="somebody reads it", mend="wait"))
+
+    def away(*_: object) -> None:
+        raise BackendError("out of reach")
+
+    monkeypatch.setattr(MemoryDriver, "promote_replica", refuse)
+    monkeypatch.setattr(MemoryDriver, "unfence", away)
+    with pytest.raises(OperationFailed, match="somebody reads it"):
+        far.promote_replica(CONTEXT, world.far)
+    told = far.messages(CONTEXT)[0].text
+    assert "out of reach; mend that and run `revertkit recover` on node-1" in told
+    assert "as before" not in told
+    assert not can_be_written_to(world, world.fast)
+    assert near.recover() == []
+    assert can_be_written_to(world, world.fast)
 
 
 def test_three_deep_with_a_replica_that_was_away(one_host: ShareManager) -> None:
