@@ -12,7 +12,16 @@ from revertkit.system.run import Moment, StepEvent, watching
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """A new interpreter takes an emulated machine seconds, and a fork of pytest's own workers has threads in it."""
-PROCESSES.set_forkserver_preload(["revertkit.manager", "revertkit.drivers.lvm", "revertkit.drivers.zfs"])
+LOADED = (
+    "pytest",
+    "ground",
+    "revertkit.drivers.lvm",
+    "revertkit.drivers.zfs",
+    "tooz.coordination",
+    "tooz.drivers.file",
+)
+"""What each child would import for itself otherwise, which takes an emulated machine two seconds or more."""
+PROCESSES.set_forkserver_preload([*LOADED])
 
 
 def killed_at(point: int, call: Callable[..., object], *arguments: Any) -> bool:

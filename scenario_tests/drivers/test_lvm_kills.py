@@ -41,7 +41,6 @@ def thick() -> Iterator[Bench]:
     made.clear()
 
 
-@pytest.mark.timeout(1500)
 def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
     """Each call is killed one step further than the one before, and takes up what that one left."""
     fill(small.top, "A")
@@ -64,7 +63,6 @@ def test_killed_after_every_step_of_one_revert(small: Bench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
 def test_killed_at_every_moment_then_finished_or_put_back(small: Bench) -> None:
     """Killed at each moment of a whole revert: untouched and back online, or finished by one more call."""
     fill(small.top, "A")

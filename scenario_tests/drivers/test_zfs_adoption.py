@@ -11,7 +11,6 @@ from zfs_bench import Backend, child, each_kill, fill, manifest, prop, snapshots
 from revertkit.errors import Blocked, InvalidInput
 from revertkit.models import GIB, AccessLevel, AccessRule, Replica, new_id
 
-pytestmark = pytest.mark.timeout(600)
 RULE = AccessRule(id=new_id(), access_to="127.0.0.1", access_level=AccessLevel.RO)
 
 

@@ -34,9 +34,6 @@ from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, AccessRule, Replica, RevertState, SnapshotInstance, new_id
 from revertkit.system.run import Moment, StepEvent, watching
 
-pytestmark = pytest.mark.timeout(600)
-
-
 # --- data
 
 

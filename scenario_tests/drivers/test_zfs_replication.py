@@ -29,9 +29,6 @@ from revertkit.status import ReplicaState
 from revertkit.system import nfs, processes
 from revertkit.system.run import Moment, StepEvent, watching
 
-pytestmark = pytest.mark.timeout(1200)
-
-
 # --- following
 
 
