@@ -1,6 +1,7 @@
 """``kill -9`` at every step of a revert, then recover: nothing is lost, and nothing written since is thrown away.
 
-In the core a seeded sample of the points is swept, otherwise all of them; how many is printed, and none is a failure.
+In the core a seeded sample of the points is swept, in `make vm-test` all of them, and a sample on the other file system
+of each kind of volume; how many is printed, and none is a failure.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SAMPLE = 4
 
 
 @pytest.mark.core
+@pytest.mark.sample
 def test_a_sample_of_kills(ground: Ground) -> None:
     """Four points, drawn anew each time; the seed is printed."""
     seed = int(os.environ.get("REVERTKIT_SEED") or random.randrange(10_000))

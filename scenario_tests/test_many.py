@@ -12,7 +12,7 @@ from revertkit.models import Share, Snapshot
 from revertkit.status import Status
 
 AT_ONCE = 4
-MANY = {"zfs": (30, 10), "directory": (30, 10), "thin-ext4": (6, 4), "thin-xfs": (6, 4)}
+MANY = {"zfs": (30, 10), "directory": (6, 4), "thin-ext4": (6, 4), "thin-xfs": (6, 4)}
 """Shares, and snapshots of each. A volume takes an emulated machine ten times as long as a dataset."""
 FEW = (2, 2)
 """Of thick volumes, which take real room in the VM's group."""
