@@ -17,7 +17,7 @@ from revertkit.locks import Busy, of_replica
 from revertkit.log import get_logger
 from revertkit.models import ExportLocation, Share, ShareReplica, SnapshotInstance
 from revertkit.operations.site import Site
-from revertkit.status import Status
+from revertkit.status import ReplicaState, Status
 from revertkit.store import replicas, shares, snapshots
 
 log = get_logger(__name__)
@@ -107,6 +107,16 @@ def bring_replica_online(site: Site, replica: ShareReplica) -> None:
             if set(reached) != set(now.export_locations):
                 with site.store.write() as tx:
                     shares.set_locations(tx, now.id, reached)
+
+
+def make_read_only(site: Site, share: Share) -> None:
+    """Let nobody write to the active replica of a share, which is on this host: another is about to be the active one.
+
+    Raises:
+        whatever ``ensure_share`` does: it may still be written to.
+    """
+    following = share.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
+    site.driver(share.pool.backend).ensure_share(following)
 
 
 def bring_snapshot_online(site: Site, share_id: str, snapshot_id: str) -> Online:

@@ -32,7 +32,7 @@ from revertkit.models import (
     ShareReplica,
 )
 from revertkit.operations.look import drop
-from revertkit.operations.online import Online, bring_online
+from revertkit.operations.online import Online, bring_online, make_read_only
 from revertkit.operations.replica import OfReplica, check_replicated
 from revertkit.operations.revert import out_of_sync
 from revertkit.operations.share import operation_for
@@ -160,7 +160,7 @@ class PromoteReplica(OfReplica):
         """Make the active one read-only, for what is written to it from now on would be lost; say if that is so now."""
         if not _is_here(case):
             return self.replication(case).fence(case.other.replica, case.replica)
-        case.driver.ensure_share(case.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC}))
+        make_read_only(case.site, case.share)
         return True
 
     def _fence_if_reached(self, case: Case) -> bool:

@@ -12,9 +12,11 @@ The steps, in their order, and what holds after each (operations/revert.py, prom
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from replicated import World, assert_whole, open_manager
@@ -23,8 +25,8 @@ from support import CONTEXT, Killed, points
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Blocker, Operation, Outcome
-from revertkit.status import Status
+from revertkit.models import Blocker, ExportLocation, Operation, Outcome, Replica, ReplicaReport
+from revertkit.status import ReplicaState, Status
 from revertkit.store import operations
 
 
@@ -233,6 +235,57 @@ def test_a_promotion_from_another_host_is_stopped_after_every_step(
         for one in (world.fast, world.far):
             assert can_be_written_to(world, one) is (one == world.active().id), f"stopped at point {last} of {total}"
     assert active == {world.fast, world.far}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_recovery_meets_a_promotion_from_another_host(
+    two_hosts: tuple[ShareManager, ShareManager], monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """The share is made read-only from there after it was read as available here, and before it is brought online.
+
+    What the promotion has made read-only stays so. One that fails while this host makes it read-only again leaves it to
+    be written to, as it is the active one on record.
+    """
+    near, far = two_hosts
+    world = World(near, far)
+    ensure, update = MemoryDriver.ensure_share, MemoryDriver.update_replica_state
+    fenced, goes_on = threading.Event(), threading.Event()
+    promotion = threading.Thread(target=lambda: _promoted(far, world.far, fails=fails))
+    calls: list[ReplicaState] = []
+
+    def ensured(self: MemoryDriver, replica: Replica) -> list[ExportLocation]:
+        if replica.id == world.fast and not goes_on.is_set():
+            calls.append(replica.state)
+            if len(calls) == 1:
+                promotion.start()
+                assert fenced.wait(10)
+            elif fails:
+                goes_on.set()
+                promotion.join(10)
+        return ensure(self, replica)
+
+    def updated(self: MemoryDriver, *given: Any) -> ReplicaReport:
+        fenced.set()
+        assert goes_on.wait(10)
+        if fails:
+            raise BackendError("out of order")
+        return update(self, *given)
+
+    monkeypatch.setattr(MemoryDriver, "ensure_share", ensured)
+    monkeypatch.setattr(MemoryDriver, "update_replica_state", updated)
+    assert near.recover() == []
+    assert calls == [ReplicaState.ACTIVE, ReplicaState.OUT_OF_SYNC]
+    assert can_be_written_to(world, world.fast) is fails
+    goes_on.set()
+    promotion.join(10)
+    assert world.active().id == (world.fast if fails else world.far)
+    for one in (world.fast, world.far):
+        assert can_be_written_to(world, one) is (one == world.active().id)
+
+
+def _promoted(manager: ShareManager, replica_id: str, *, fails: bool) -> None:
+    with pytest.raises(Blocked) if fails else nullcontext():
+        manager.promote_replica(CONTEXT, replica_id)
 
 
 def test_a_refused_promotion_says_what_cannot_be_put_back(
