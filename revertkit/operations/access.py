@@ -26,8 +26,10 @@ def checked_address(text: str) -> str:
     """Return an IP address or network as it is written in full.
 
     Raises:
-        InvalidInput: it is none, or has host bits set.
+        InvalidInput: it is none, has host bits set, or names a zone, which may be any text (RFC 4007, 11.2).
     """
+    if "%" in text:
+        raise InvalidInput(f"access goes to an IP address or network without a zone (%), not {text!r}")
     try:
         return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
     except ValueError as wrong:

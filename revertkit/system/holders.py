@@ -67,6 +67,6 @@ def _uses(process: str) -> Iterator[tuple[str, str]]:
 
 def _mapped(process: str) -> Iterator[str]:
     """Read ``maps``: the links of ``map_files`` need root even for one's own processes."""
-    for path in {line.split(maxsplit=5)[-1] for line in Path(process, "maps").read_bytes().splitlines()}:
+    for path in {line.split(maxsplit=5)[-1] for line in Path(process, "maps").read_bytes().split(b"\n") if line}:
         if path.startswith(b"/"):
             yield os.fsdecode(path.replace(b"\\012", b"\n"))

@@ -48,13 +48,16 @@ class Busy(BackendError):
 
 def mounts() -> list[Mount]:
     """List every mount of this mount namespace, the oldest first."""
-    return parse(MOUNTINFO.read_text(errors="surrogateescape"))
+    return parse(os.fsdecode(MOUNTINFO.read_bytes()))
 
 
 def parse(mountinfo: str) -> list[Mount]:
-    """Read the lines of a mountinfo file, as proc_pid_mountinfo(5) has them."""
+    """Read the lines of a mountinfo file, as proc_pid_mountinfo(5) has them.
+
+    A newline alone ends one: a name may have every other character in it that Python takes for the end of a line.
+    """
     found = []
-    for line in mountinfo.splitlines():
+    for line in filter(None, mountinfo.split("\n")):
         ours, _, theirs = line.partition(" - ")
         _, _, device, root, target, options, *_ = ours.split(" ")
         fstype, source, super_options = theirs.split(" ", 2)

@@ -45,8 +45,10 @@ def target(access_to: str) -> str:
     """Answer the IP address or network `access_to` as exports(5) wants it.
 
     Raises:
-        InvalidInput: it is neither; a host name, a netgroup or ``*`` is not taken.
+        InvalidInput: it is neither; a host name, a netgroup or ``*`` is not taken, nor a zone, which may be any text.
     """
+    if "%" in access_to:
+        raise InvalidInput(f"{access_to!r} has a zone (%), which exports(5) does not know")
     try:
         network = ip_network(access_to, strict=False)
     except ValueError:

@@ -222,7 +222,9 @@ def test_limits_that_are_none(manager: ShareManager, limit: int) -> None:
     assert "snapshot_gigabytes" in refused(lambda: manager.set_quota("p", "sharks", 1), InvalidInput, 2)
 
 
-@pytest.mark.parametrize("address", ["", "10.0.0.1/8", "host", "10.0.0.256", "10.0.0.1; rm -rf /", "::/129", "*"])
+@pytest.mark.parametrize(
+    "address", ["", "10.0.0.1/8", "host", "10.0.0.256", "10.0.0.1; rm -rf /", "::/129", "*", "fe80::1%x *"]
+)
 def test_addresses(manager: ShareManager, share: Share, address: str) -> None:
     """What is no IP address or network."""
     refused(lambda: manager.allow_access(CONTEXT, share.id, address), InvalidInput, 2)

@@ -224,7 +224,7 @@ def test_rules_from_first_to_last(manager: ShareManager, pair: tuple[Snapshot, S
 
 def test_what_is_refused(manager: ShareManager, pair: tuple[Snapshot, Snapshot]) -> None:
     """No address, one twice, one that is not there, a snapshot of another project: nothing has changed."""
-    for address in ("host.example", "10.0.0.1/8", "-a", "", "10.0.0.1 ", "*"):
+    for address in ("host.example", "10.0.0.1/8", "-a", "", "10.0.0.1 ", "*", "fe80::1%x *"):
         with counted_writes() as written, pytest.raises(InvalidInput):
             manager.allow_snapshot_access(CONTEXT, pair[1].id, address)
         assert written == []

@@ -37,6 +37,15 @@ def test_other_letters_stay_as_they_are() -> None:
     assert mounts.parse(REAL)[-1].target == Path("/srv/café")
 
 
+def test_only_a_newline_ends_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mount point that anybody may name must not keep every other from being seen."""
+    strange = "a\rb\x0bc\x0c\x1c\x85\u2028d"
+    (tmp_path / "mountinfo").write_bytes(f"150 24 0:9 / /mnt/{strange} rw - fuse x rw\n{REAL}\n".encode())
+    monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
+    assert mounts.mounts()[0].target == Path(f"/mnt/{strange}")
+    assert len(mounts.mounts()) == 1 + len(REAL.splitlines())
+
+
 @pytest.mark.usefixtures("real")
 def test_the_mount_on_top_is_the_one_that_is_seen() -> None:
     seen = mounts.mounted_at(Path("/srv/stacked"))

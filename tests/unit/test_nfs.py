@@ -63,7 +63,10 @@ def test_paths_are_quoted(path: str, quoted: str) -> None:
     assert nfs.line(SHARE, Path(path), RULES).startswith(quoted + " ")
 
 
-@pytest.mark.parametrize("hostile", ["*", "host.example", "10.0.0.0/8(rw)", "", "@netgroup", "10.0.0.1 *(rw)", "-ua"])
+@pytest.mark.parametrize(
+    "hostile",
+    ["*", "host.example", "10.0.0.0/8(rw)", "", "@netgroup", "10.0.0.1 *(rw)", "-ua", "fe80::1%x *", "fe80::1%x\n*"],
+)
 def test_a_target_is_an_address_or_nothing(hostile: str) -> None:
     with pytest.raises(InvalidInput):
         nfs.target(hostile)
