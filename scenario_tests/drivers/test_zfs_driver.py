@@ -207,6 +207,32 @@ def test_a_snapshot_taken_at_the_last_moment_survives(
     assert prop(dataset, "revertkit:reverting") == "-"
 
 
+def test_a_snapshot_taken_half_way_survives_and_the_revert_stays_half_way(
+    backend: Backend, reverted: tuple[Replica, SnapshotInstance]
+) -> None:
+    """The rollback is done and not said to be; then comes a stranger's snapshot. "Unchanged" would be a lie."""
+    share, snapshot = reverted
+    dataset = backend.dataset(share)
+
+    def power_cut(event: StepEvent) -> None:
+        if event == StepEvent("lzc_rollback_to", Moment.AFTER):
+            raise KeyboardInterrupt
+
+    with watching(power_cut), pytest.raises(KeyboardInterrupt):
+        backend.driver.revert_to_snapshot(snapshot)
+    zfs("snapshot", f"{dataset}@hourly")
+    for _ in range(2):
+        with pytest.raises(Blocked, match="hourly"):
+            backend.driver.revert_to_snapshot(snapshot)
+        assert backend.driver.revert_state(snapshot) is RevertState.HALFWAY
+        assert not backend.path(share).is_mount()
+        assert snapshots(dataset)[-1].startswith(f"{dataset}@hourly")
+    zfs("destroy", f"{dataset}@hourly")
+    backend.revert(snapshot)
+    assert (backend.path(share) / "file").read_text() == "old"
+    assert prop(dataset, "revertkit:reverting") == "-"
+
+
 def test_a_missing_snapshot(backend: Backend, reverted: tuple[Replica, SnapshotInstance]) -> None:
     _, snapshot = reverted
     zfs("destroy", backend.at(snapshot))

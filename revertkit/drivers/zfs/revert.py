@@ -7,8 +7,9 @@
 
 No snapshot is touched by any of it, not even one that is mounted; the markers of replicas' progress (lineage.py) are
 none: those newer than the target go just before the mark, by guid, and what is being sent of them is ended. The mark is
-set after the unmount and cleared before the next mount, by ``ensure_share``, or when the kernel refuses: so as long as
-it is there nobody writes, and to roll back again loses nothing.
+set after the unmount and cleared before the next mount, by ``ensure_share``, or when the kernel refuses the call that
+has set it: so as long as it is there nobody writes, and to roll back again loses nothing. A later call that is refused
+leaves it, for the rollback may have been done: half-way, offline, until what stands in the way is gone.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Reverting(ZfsBase, SupportsRevert):
         """Roll the share back, in place, and leave it offline.
 
         Raises:
-            Blocked: something stands in the way; the share is as it was, and online if it was.
+            Blocked: something stands in the way; the share is as it was, and online if it was; half-way if it was.
             BackendError: afterwards the dataset is not the snapshot, whatever the kernel answered.
         """
         share = snapshot.replica
@@ -87,7 +88,7 @@ class Reverting(ZfsBase, SupportsRevert):
 
     def _roll_back(self, snapshot: SnapshotInstance) -> None:
         found, point = self._known_pair(snapshot)
-        size = checks.recorded_size(point, snapshot) * GIB
+        size, begun = checks.recorded_size(point, snapshot) * GIB, found.reverting == point.guid
         if found.space["refquota"] < size:
             openzfs.set_properties(found.name, {"refquota": str(size)})
         for again in range(LOOKS, -1, -1):
@@ -98,7 +99,8 @@ class Reverting(ZfsBase, SupportsRevert):
                 openzfs.rollback_to(found.name, point.name)
                 break
             except (Blocked, openzfs.Refusal):
-                openzfs.clear(found.name, REVERTING)
+                if not begun:
+                    openzfs.clear(found.name, REVERTING)
                 found, point = self._known_pair(snapshot)
                 if not again or not any(p.marker for p in found.newer(point)):
                     raise
