@@ -109,14 +109,14 @@ def bring_replica_online(site: Site, replica: ShareReplica) -> None:
                     shares.set_locations(tx, now.id, reached)
 
 
-def make_read_only(site: Site, share: Share) -> None:
-    """Let nobody write to the active replica of a share, which is on this host: another is about to be the active one.
+def make_read_only(site: Site, active: Share | ShareReplica) -> None:
+    """Let nobody write to an active replica, which is on this host: another is about to be the active one.
 
     Raises:
         whatever ``ensure_share`` does: it may still be written to.
     """
-    following = share.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
-    site.driver(share.pool.backend).ensure_share(following)
+    following = active.replica.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
+    site.driver(active.pool.backend).ensure_share(following)
 
 
 def bring_snapshot_online(site: Site, share_id: str, snapshot_id: str) -> Online:

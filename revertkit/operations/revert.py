@@ -31,7 +31,7 @@ from revertkit.models import (
 )
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
-from revertkit.operations.story import Case, Story, Work, begin, check_in
+from revertkit.operations.story import Case, Story, Superseded, Work, begin, check_in
 from revertkit.status import FOLLOWING, TRANSITIONS, RuleState
 from revertkit.store import access, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import replicas as replicas_table
@@ -169,7 +169,9 @@ class RevertToSnapshot(Story):
             return
         try:
             state = _state(case)
-            online = self.online(case) if state is RevertState.UNCHANGED else None
+            online = self.back_online(case) if state is RevertState.UNCHANGED else None
+        except Superseded:
+            raise
         except Exception as failure:  # noqa: BLE001 - it is on record then, with what was found
             self.fail(case, failure)
             return
@@ -194,9 +196,11 @@ class RevertToSnapshot(Story):
         try:
             state = _state(case)
             if state is RevertState.UNCHANGED:
-                trouble = self.online(case).trouble
+                trouble = self.back_online(case).trouble
                 old = f"{failure}; the share is online with its old data, nothing was lost"
                 return f"{old}; {trouble}" if trouble else old
+        except Superseded:
+            raise
         except Exception as second:  # noqa: BLE001 - both are told
             return f"{failure}; then, looking at what was left: {second}"
         return f"{failure}; the share is {state} and offline, no snapshot was lost"

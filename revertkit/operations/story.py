@@ -33,10 +33,11 @@ from revertkit.models import (
     Stored,
     new_id,
 )
-from revertkit.operations.online import Online, bring_online
+from revertkit.operations.online import Online, bring_online, make_read_only
 from revertkit.operations.site import Site
 from revertkit.status import RESTING, TRANSITIONS, Status, Transition
 from revertkit.store import messages, move, operations, shares, snapshots
+from revertkit.store import replicas as stored_replicas
 from revertkit.store.tables import instances, replicas
 
 log = get_logger(__name__)
@@ -88,6 +89,10 @@ class Work:
     """Of an operation that is about a replica that is not active."""
 
 
+class Superseded(Conflict):
+    """Another host promotes a replica by force, and has ended this operation on record."""
+
+
 class Story:
     """One kind of operation. A subclass says what its work is; the order of things is the same for all."""
 
@@ -136,12 +141,15 @@ class Story:
             OperationFailed: it failed; statuses are at rest and say so, and a user message does too.
             Blocked: the driver refused, and the share is as it was (where :attr:`puts_back`).
             QuotaExceeded: what the backend answered is over quota; as OperationFailed.
+            Superseded: it was, meanwhile; the share is not to be written to here.
             StoreError: the outcome could not be put on record; `recover` will find the operation.
         """
         try:
             work = self.work(case)
             if self.records:
                 self._record(case, work)
+        except Superseded:
+            raise
         except Exception as failure:
             if self.puts_back and isinstance(failure, Blocked) and not again:
                 self.finish(case, Outcome.UNCHANGED, str(failure))
@@ -156,10 +164,12 @@ class Story:
         """Bring the share online where that belongs to it, and end the operation as done.
 
         Raises:
-            OperationFailed: it could not be brought online; as :meth:`run`.
+            OperationFailed: it could not be brought online; as :meth:`run`. Superseded: likewise.
         """
         try:
-            online = self.online(case) if self.comes_online else None
+            online = self.back_online(case) if self.comes_online else None
+        except Superseded:
+            raise
         except Exception as failure:
             self.fail(case, failure)
             raise _failed(case, failure) from failure
@@ -185,6 +195,45 @@ class Story:
         """Bring the share online as it is on record now, and its snapshots; one out of reach is told, not raised."""
         return bring_online(case.site, case.share.id, case.operation.snapshot_id)
 
+    def back_online(self, case: Case) -> Online:
+        """Bring the share online, unless another host is about to take it over; see :meth:`_check_ours`.
+
+        Our locks keep no other host from that, and it may come while we are at it: what it has made read-only is made
+        so again.
+
+        Raises:
+            Superseded: it may not be written to here any more. Whatever ``ensure_share`` does.
+        """
+        with case.site.store.read() as tx:
+            self._check_ours(tx, case)
+        online = self.online(case)
+        with case.site.store.read() as tx:
+            opened = stored_replicas.get(tx, (case.chosen or case.replica).id)
+            try:
+                self._check_ours(tx, case)
+            except Superseded as superseded:
+                late = superseded
+            else:
+                return online
+        make_read_only(case.site, opened)
+        raise late
+
+    def _check_ours(self, tx: Connection, case: Case) -> None:
+        """See that a replicated share is still this operation's.
+
+        Raises:
+            Superseded: another host has ended the operation, or moved the share's status or active replica.
+        """
+        if not (case.share.replication_type and self.holds_share):
+            return
+        now, ended = shares.get(tx, case.share.id), operations.get(tx, case.operation.id).finished_at
+        active = now.replica.id in {case.replica.id, case.chosen and case.chosen.id}
+        if not active or now.status is not case.share.status or ended != case.operation.finished_at:
+            raise Superseded(
+                f"{spoken(self.kind)} of share {case.share.id} was superseded: a replica of it is promoted by force "
+                "on another host"
+            )
+
     def finish(self, case: Case, outcome: Outcome, said: str, online: Online | None = None) -> None:
         """End the operation in one transaction: statuses, exports, user message, reservations."""
         at = case.site.now()
@@ -204,8 +253,8 @@ class Story:
 
     def _record(self, case: Case, work: Work) -> None:
         with case.site.store.write() as tx:
-            if case.share.replication_type and shares.get(tx, case.share.id).replica.id != case.replica.id:
-                raise Conflict(f"the active replica of share {case.share.id} is another by now")
+            shares.hold(tx, case.share.id)
+            self._check_ours(tx, case)
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
 

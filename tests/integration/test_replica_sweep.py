@@ -25,7 +25,7 @@ from support import CONTEXT, Killed, points
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Blocker, ExportLocation, Operation, Outcome, Replica, ReplicaReport
+from revertkit.models import Blocker, ExportLocation, Operation, Outcome, Replica, ReplicaReport, Stored
 from revertkit.status import ReplicaState, Status
 from revertkit.store import operations
 
@@ -187,6 +187,57 @@ def test_a_revert_that_was_paused_loses_to_the_promotion(two_hosts: tuple[ShareM
             assert_nothing_came_back(world)
         assert world.found().status is Status.AVAILABLE
         assert_whole(world)
+
+
+def test_a_revert_that_goes_on_beside_the_promotion_does_not_open_the_share(
+    two_hosts: tuple[ShareManager, ShareManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forced promotion on another host has superseded it and made the share read-only, and is not on record yet."""
+    near, far = two_hosts
+    world = World(near, far)
+    again = world.kept()
+    promote = MemoryDriver.promote_replica
+    fenced, goes_on = threading.Event(), threading.Event()
+
+    def promoted(self: MemoryDriver, *given: Any) -> Stored:
+        fenced.set()
+        assert goes_on.wait(10)
+        return promote(self, *given)
+
+    monkeypatch.setattr(MemoryDriver, "promote_replica", promoted)
+    met = 0
+    for last in range(1, len(revert_until(world, 0, None))):
+        again()
+        fenced.clear()
+        goes_on.clear()
+        promotion = threading.Thread(target=lambda: far.promote_replica(CONTEXT, world.far, force=True))
+        reached: list[str] = []
+
+        def point(
+            name: str, reached: list[str] = reached, last: int = last, promotion: threading.Thread = promotion
+        ) -> None:
+            if threading.current_thread() is not promotion:
+                reached.append(name)
+            if len(reached) == last and not promotion.ident:
+                operation = turned(world)
+                if operation and operation.finished_at is None and name != "before commit":
+                    promotion.start()
+                    assert fenced.wait(10)
+
+        with points(point), suppress(RevertkitError):
+            near.revert_to_snapshot(CONTEXT, "newer")
+        if promotion.ident:
+            met += 1
+            assert not can_be_written_to(world, world.fast), f"stopped at point {last}: {reached[last - 1]}"
+            near.recover()
+            assert not can_be_written_to(world, world.fast), f"recovered after point {last}: {reached[last - 1]}"
+            goes_on.set()
+            promotion.join(10)
+            assert not can_be_written_to(world, world.fast)
+            assert world.active().id == world.far
+            world.look()
+            assert_nothing_came_back(world)
+    assert met > 5
 
 
 def can_be_written_to(world: World, replica_id: str) -> bool:
