@@ -165,13 +165,15 @@ def accept_delete(tx: Connection, site: Site, context: Context, replica: ShareRe
     """Begin to delete a replica that is not active.
 
     Raises:
-        Conflict: it is the active one, or its status forbids it.
+        Conflict: it is the active one, its status forbids it, or (without `force`) it is a snapshot's last copy.
     """
     shares.hold(tx, replica.share_id)
     share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
     if replica.active:
         others = "promote another first" if share.replica.peers else f"it is the last one: delete share {share.id}"
         raise Conflict(f"replica {replica.id} is the active one of share {share.id}, which would be lost; {others}")
+    if not force:
+        _refuse_last_copy(tx, replica, ", or delete the replica by force")
     kind = OperationKind.DELETE_REPLICA
     operation = operation_for(kind, context, site, share, replica_id=replica.id, host=replica.pool.host)
     begin(tx, operation, share, replica=replica, at_rest=force)
@@ -208,16 +210,21 @@ def accept_resync(tx: Connection, site: Site, context: Context, replica: ShareRe
     share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
     if replica.active:
         raise Conflict(f"replica {replica.id} is the active one of share {share.id}: the others follow it")
-    if full_copy and (held := snapshots.beyond(tx, replica.replica)):
-        raise Conflict(
-            f"replica {replica.id} holds snapshot {', '.join(held)}, which the active replica has lost: promote it to "
-            "have that back, or delete that snapshot first"
-        )
+    if full_copy:
+        _refuse_last_copy(tx, replica)
     rules = TRANSITIONS[OperationKind.RESYNC_REPLICA]
     check_in(share.status, rules.share_in, f"share {share.id}")
     check_in(replica.status, rules.replica_in, f"replica {replica.id}")
     kind, host = OperationKind.RESYNC_REPLICA, replica.pool.host
     return operation_for(kind, context, site, share, replica_id=replica.id, host=host, forced=full_copy)
+
+
+def _refuse_last_copy(tx: Connection, replica: ShareReplica, or_else: str = "") -> None:
+    if held := snapshots.beyond(tx, replica.replica):
+        raise Conflict(
+            f"replica {replica.id} holds snapshot {', '.join(held)}, which the active replica has lost: promote it to "
+            f"have that back, or delete that snapshot first{or_else}"
+        )
 
 
 class ResyncReplica(OfReplica):
@@ -226,14 +233,27 @@ class ResyncReplica(OfReplica):
     kind = OperationKind.RESYNC_REPLICA
 
     def run(self, case: Case, *, again: bool = False) -> None:
-        """Look; for a full copy remove first what is there: a look makes the place of one that was never in sync."""
-        if case.operation.forced:
-            self._remove(case)
+        """Look; for a full copy then remove what is there, and look again, which makes the place anew.
+
+        Nothing is removed unless that first look has reached the active one: what is here may be all there is.
+        """
+        looked = look(case.site, case.other.id)
+        if not case.operation.forced or looked.left_alone:
+            return
+        if looked.replica_state is ReplicaState.OUT_OF_SYNC and case.other.in_sync_at:
+            mend = "mend that, or delete this replica and create another"
+            found = f"{looked.found}; so nothing was removed for a full copy, for it may be all there is: {mend}"
+            with case.site.store.write() as tx:
+                replicas.describe(tx, case.other.id, found=found)
+            return
+        self._remove(case)
         look(case.site, case.other.id)
 
     def _remove(self, case: Case) -> None:
         other = case.other
         with case.site.store.write() as tx:
+            shares.hold(tx, case.share.id)
+            _refuse_last_copy(tx, replicas.get(tx, other.id))
             move_state(tx, replicas_table, other.id, FOLLOWING, ReplicaState.OUT_OF_SYNC, case.site.now())
             replicas.describe(tx, other.id, in_sync_at=None, found="it is being copied anew")
             held = snapshots.on_replica(tx, other.replica)

@@ -428,6 +428,28 @@ def test_without_a_common_moment_it_says_so_and_a_full_copy_mends_it(world: Worl
     assert_whole(world)
 
 
+def test_a_full_copy_removes_nothing_while_the_active_one_is_away(world: World) -> None:
+    """What the replica holds may be all there is: it can be promoted as before."""
+    with MemoryDriver.away("fast"):
+        found = world.manager.resync_replica(CONTEXT, world.far, full_copy=True)
+        assert found.replica_state is ReplicaState.OUT_OF_SYNC
+        assert "nothing was removed" in (found.found or "")
+        assert world.manager.promote_replica(CONTEXT, world.far, force=True).active
+    assert dict(world.files()) == World.LATER
+
+
+def test_the_last_copy_of_a_snapshot_is_deleted_by_force_alone(world: World) -> None:
+    """A forced promotion leaves it with the old active one, whose deletion would be its end."""
+    with MemoryDriver.away("far"):
+        newest = world.manager.create_snapshot(CONTEXT, "share", name="newest")
+    world.manager.promote_replica(CONTEXT, world.far, force=True)
+    with pytest.raises(Conflict, match=f"holds snapshot {newest.id}.*by force"):
+        world.manager.delete_replica(CONTEXT, world.fast)
+    assert STORAGE["fast"][world.fast].ours(newest.id) is not None
+    world.manager.delete_replica(CONTEXT, world.fast, force=True)
+    assert world.fast not in STORAGE["fast"]
+
+
 def test_a_driver_is_not_believed_against_the_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """In sync without the snapshot that the share was reverted to, or "active": neither is."""
     world.manager.revert_to_snapshot(CONTEXT, "newer")
