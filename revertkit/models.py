@@ -136,8 +136,8 @@ class Replica(Record):
     peers: tuple[str, ...] = Field((), description="ids of the share's other replicas")
     reverted_to: tuple[str, ...] = Field(
         (),
-        description="ids of the snapshots that the share was reverted to since this replica was last in sync, oldest "
-        "first: what it holds beyond the first of them that it has was discarded",
+        description="ids of snapshots, if the share was reverted since this replica was last in sync: what it holds "
+        "beyond the first of them that it has was discarded, or is half of a transfer",
     )
 
 

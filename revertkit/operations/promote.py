@@ -8,8 +8,9 @@ last in sync is lost.
 
 What a revert discarded comes back by neither. From the accept of a revert on, every other replica is out of sync, so
 only force promotes one; and then the driver is told what the share was reverted to since (``Replica.reverted_to``), and
-turns the replica back to that before anybody can write to it. A revert that was interrupted has to be recovered first
-on its host; where that host is out of reach, force supersedes it, and it counts as one that was done.
+turns the replica back to that, or to a snapshot taken later, before anybody can write to it. A revert that was
+interrupted has to be recovered first on its host; where that host is out of reach, force supersedes it, and it counts
+as one that was done.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from replicated import World, assert_whole, open_manager
 from support import CONTEXT, Killed, points
 
 from revertkit.drivers.memory import MemoryDriver
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.models import Blocker, ExportLocation, Operation, Outcome, Replica, ReplicaReport, Stored
@@ -426,3 +427,32 @@ def test_what_a_dead_look_has_brought_is_turned_back_too(one_host: ShareManager)
         if "discarded" in world.files():
             assert world.files()["letter"] == b"later", "what it held before is older than the snapshot"
         world.look()
+
+
+def test_what_a_dead_look_has_brought_since_a_revert_is_kept(one_host: ShareManager) -> None:
+    """Snapshots taken after it may have no other copy once the active one is gone; one was reverted to again."""
+    manager = one_host
+    world = World(manager)
+    manager.delete_replica(CONTEXT, world.third)
+    manager.revert_to_snapshot(CONTEXT, "newer")
+    world.write({"letter": b"since"})
+    first = manager.create_snapshot(CONTEXT, "share", name="first")
+    world.write({"letter": b"discarded too", "discarded": b"?"})
+    manager.revert_to_snapshot(CONTEXT, "first")
+    world.write({"letter": b"at last"})
+    second = manager.create_snapshot(CONTEXT, "share", name="second")
+    again = world.kept()
+    brought = set()
+    total = len(stopped(lambda: manager.resync_replica(CONTEXT, world.far), 0, None))
+    for last in range(1, total + 1):
+        again()
+        with suppress(Killed):
+            stopped(lambda: manager.resync_replica(CONTEXT, world.far), last, Killed())
+        held = [one.id for one in (first, second) if STORAGE["far"][world.far].ours(one.id)]
+        with MemoryDriver.away("fast"):
+            manager.promote_replica(CONTEXT, world.far, force=True)
+        assert [one for one in held if not STORAGE["far"][world.far].ours(one)] == [], f"stopped at {last} of {total}"
+        assert "discarded" not in world.files()
+        assert world.files()["letter"] in {0: (b"newer",), 1: (b"since",), 2: (b"at last",)}[len(held)]
+        brought.add(len(held))
+    assert brought == {0, 1, 2}
