@@ -184,10 +184,9 @@ class PromoteReplica(OfReplica):
 
     def _let_go(self, case: Case) -> str:
         """Undo the fence; say which snapshots are out of reach then."""
-        if not _is_here(case):
-            self.replication(case).unfence(case.other.replica, case.replica)
-        elif case.operation.status_before is Status.AVAILABLE:
+        if _is_here(case):
             return bring_online(case.site, case.share.id).trouble
+        self.replication(case).unfence(case.other.replica, case.replica)
         return ""
 
     def record(self, tx: Connection, case: Case, work: Work) -> None:
