@@ -21,7 +21,7 @@ log = get_logger(__name__)
 
 
 class Stopping(Conflict):
-    """The server is about to stop; nothing has changed."""
+    """The server is about to stop. What was accepted is on record: the next start's recovery ends it."""
 
 
 class Threads:
@@ -44,11 +44,12 @@ class Threads:
         """
         with self._changed:
             if self._stopping:
-                raise Stopping("the server is stopping")
-            self._waiting.append(accepted)
-            if self._started < self._number and self._busy + len(self._waiting) > self._started:
+                raise Stopping("the server is stopping; this is on record, and its next start sees to it")
+            if self._started < self._number and self._busy + len(self._waiting) >= self._started:
+                name = f"operation-{self._started + 1}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()  # or nothing is queued
                 self._started += 1
-                threading.Thread(target=self._work, name=f"operation-{self._started}", daemon=True).start()
+            self._waiting.append(accepted)
             self._changed.notify()
 
     def progress(self, operation: Operation, percent: float, step: str) -> None:

@@ -53,6 +53,8 @@ def _check_unowned(share_id: str, unfinished: list[Operation]) -> None:
 
 
 def _check_whole(site: Site, share: Share) -> None:
+    if share.pool.host != site.host:
+        raise Conflict(f"its backend has to be asked how far its revert came: do this on host {share.pool.host}")
     with site.store.read() as tx:
         last = operations.last_revert(tx, share.id)
     if last is None or last.recorded:

@@ -297,3 +297,17 @@ def test_a_share_that_cannot_be_brought_online_is_told(
     (told,) = manager.recover()
     assert (told.share_id, told.at_rest, told.found) == (share.id, False, "out of order")
     assert online(manager, other)
+
+
+def test_a_status_is_set_where_the_backend_can_be_asked(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host may have a backend of the same name, which knows nothing of this share."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    monkeypatch.setattr(MemoryDriver, "revert_to_snapshot", fail)
+    with pytest.raises(OperationFailed):
+        manager.revert_to_snapshot(CONTEXT, snapshot.id)
+    manager.site.host = "node-2"
+    with pytest.raises(Conflict, match="on host node-1"):
+        manager.set_share_status(CONTEXT, share.id, Status.AVAILABLE)
+    assert manager.share(CONTEXT, share.id).status is Status.REVERTING_ERROR
