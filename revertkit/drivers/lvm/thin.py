@@ -131,7 +131,8 @@ class Thin(Kind[Lineage]):
 
     def enlarge(self, seen: Lineage, volume: Volume, share: Replica, size: int) -> None:
         """Grow the volume, snapshots or not; it takes no room until it is written."""
-        lvm2.grow(volume, size)
+        if volume.size < size:
+            lvm2.grow(volume, size)
         if not volume.active:
             lvm2.activate(volume)
 
@@ -206,7 +207,7 @@ class Thin(Kind[Lineage]):
             return seen
         lvm2.remove(*self.leftovers(seen))
         origin, body = there(seen.origin), there(seen.body(snapshot.snapshot_id))
-        marks = family.share_tags(snapshot.replica, body.size // GIB, origin.filesystem)
+        marks = family.share_tags(snapshot.replica, -(-body.size // GIB), origin.filesystem)
         marks += [rows.tag("was", origin.uuid), rows.tag("reverted", snapshot.snapshot_id)]
         with blocking():
             lvm2.thin_copy(body, rows.named("new", snapshot.snapshot_id), marks)
@@ -236,7 +237,7 @@ class Thin(Kind[Lineage]):
         sound = body and origin and body.read_only and not origin.read_only and origin.size == body.size
         if after is not RevertState.REVERTED or body is None or origin is None or not sound:
             raise BackendError(f"after the revert LVM says {after}: {origin}, {body}")
-        size = body.size // GIB
+        size = -(-body.size // GIB)
         return Reverted(
             share=Stored(backend_id=origin.uuid, size=size), snapshot=Stored(backend_id=body.uuid, size=size)
         )
