@@ -203,7 +203,7 @@ def clients(path: Path) -> list[OpenFile]:
     return [held for held_on, held in _states() if held_on == wanted]
 
 
-def recall(top: Path, seconds: float = 5.0) -> None:
+def recall(top: Path, seconds: float = 20.0) -> None:
     """Have clients give back their delegations: what they keep of files they have closed, which holds `top` busy.
 
     An open for writing that does not wait makes the kernel recall one, and writes nothing. A client that has such a
