@@ -110,6 +110,31 @@ def test_a_share_that_outgrew_the_snapshots_size_is_reverted_and_one_that_does_n
     assert manifest(path) == before
 
 
+def test_a_share_that_is_full_is_reverted(backend: Backend) -> None:
+    """What fills a dataset goes a little beyond its refquota, and neither a rollback nor zfs(8) takes one below it."""
+    share = backend.share()
+    path = backend.path(share)
+    with pytest.raises(OSError, match="quota"):
+        fill_up(path / "much")
+    os.sync()
+    assert int(prop(backend.dataset(share), "referenced")) > GIB
+    snapshot = backend.take(share)
+    size = (path / "much").stat().st_size
+    (path / "much").unlink()
+    backend.revert(snapshot)
+    assert (path / "much").stat().st_size == size
+    assert GIB < int(prop(backend.dataset(share), "refquota")) < GIB + (8 << 20)
+    assert backend.driver.revert_to_snapshot(snapshot).share.size == 1
+    backend.driver.ensure_share(share)
+
+
+def fill_up(path: Path) -> None:
+    block = os.urandom(1 << 20)
+    with path.open("wb", buffering=0) as file:
+        while file.write(block):
+            pass
+
+
 def write(path: Path, megabytes: int) -> None:
     block = os.urandom(1 << 20)
     with path.open("wb") as file:

@@ -191,7 +191,7 @@ STATES = [
     (
         replace(DATASET, reverting="2", points=(TARGET, Point(f"{NAME}@new", Kind.SNAPSHOT, "3", 30))),
         False,
-        RevertState.HALFWAY,  # calling again is refused by the kernel, and puts the share back
+        RevertState.HALFWAY,  # calling again is refused by the kernel, and leaves it so
     ),
 ]
 
@@ -205,15 +205,26 @@ def test_a_mark_without_its_snapshot_cannot_be_told() -> None:
     assert checks.revert_state(replace(DATASET, reverting="2"), None, 1, mounted=False) is RevertState.UNKNOWN
 
 
+def test_a_full_share_has_a_refquota_that_can_be_set() -> None:
+    """The size of the share wherever that is well above what it refers to."""
+    assert checks.refquota(2, GIB) == 2 * GIB
+    assert checks.refquota(1, GIB + 70_000) == GIB + 70_000 + checks.BEYOND
+    full = replace(TARGET, referenced=GIB + 70_000)
+    done = replace(DATASET, reverting="2", rolled_back=True, points=(OLD, full))
+    assert checks.revert_state(done, full, 1, mounted=False) is RevertState.HALFWAY
+    fits = replace(done, space=space(refquota=checks.refquota(1, full.referenced)))
+    assert checks.revert_state(fits, full, 1, mounted=False) is RevertState.REVERTED
+
+
 def test_nothing_in_the_way() -> None:
-    assert list(checks.refusals(DATASET, TARGET, 1, HEALTHY)) == []
+    assert list(checks.refusals(DATASET, TARGET, HEALTHY)) == []
     assert checks.stranger(DATASET, SHARE, NAME) is None
     assert checks.strange_snapshot(TARGET, RECORD, TARGET.name) is None
 
 
 def test_a_bookmark_of_the_target_itself_is_not_newer() -> None:
     same = Point(f"{NAME}#same", Kind.BOOKMARK, "2", 20)
-    assert list(checks.refusals(replace(DATASET, points=(OLD, TARGET, same)), TARGET, 1, HEALTHY)) == []
+    assert list(checks.refusals(replace(DATASET, points=(OLD, TARGET, same)), TARGET, HEALTHY)) == []
 
 
 def test_every_blocker_is_named() -> None:
@@ -223,9 +234,8 @@ def test_every_blocker_is_named() -> None:
         points=(OLD, TARGET, *newer),
         space=space(refreservation=2 * GIB, usedbydataset=2 * GIB),
     )
-    target = replace(TARGET, referenced=2 * GIB)
-    found = list(checks.refusals(dataset, target, 1, Health("SUSPENDED", readonly=False)))
-    assert [b.kind for b in found] == ["pool", "snapshot", "bookmark", "size", "space"]
+    found = list(checks.refusals(dataset, TARGET, Health("SUSPENDED", readonly=False)))
+    assert [b.kind for b in found] == ["pool", "snapshot", "bookmark", "space"]
     assert f"{NAME}@newer" in found[1].what
     assert f"{NAME}#mark" in found[2].what
 

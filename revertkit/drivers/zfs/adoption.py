@@ -39,8 +39,8 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
         if found.reverting is not None:
             self._refuse_halfway(found, share)
         size = _size(found)
-        settings = self._settings(share) | {"refquota": str(size * GIB), SHARE: share.share_id}
-        openzfs.set_properties(name, settings)
+        quota = checks.refquota(size, found.space["referenced"])
+        openzfs.set_properties(name, self._settings(share) | {"refquota": str(quota), SHARE: share.share_id})
         return self._stored(share)
 
     def _adoptable(self, existing: str) -> Dataset:

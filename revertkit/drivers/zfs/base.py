@@ -161,6 +161,13 @@ class ZfsBase(ShareDriver):
             "readonly": "off" if active else "on",
         }
 
+    def _fitting(self, share: Replica, found: Dataset) -> dict[str, str]:
+        """The same, with a refquota that can be set on what `found` holds."""
+        wanted = self._settings(share)
+        if share.state is ReplicaState.ACTIVE:
+            wanted["refquota"] = str(checks.refquota(share.size, found.space["referenced"]))
+        return wanted
+
     def _there(self, share: Replica) -> Dataset:
         if found := openzfs.look(self._name(share)):
             return found

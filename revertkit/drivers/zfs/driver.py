@@ -59,7 +59,7 @@ class ZfsDriver(
             openzfs.create(name)
         found = self._there(share)
         if found.share_id is None and not found.points:
-            self._finish_making(share)
+            self._finish_making(share, found)
         return self._stored(share)
 
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
@@ -72,14 +72,14 @@ class ZfsDriver(
         if found.share_id is None:
             if [p.guid for p in found.points] != [source.guid]:
                 raise Blocked(checks.foreign(name, f"is no copy of {source.name}"))
-            self._finish_making(share)
+            self._finish_making(share, found)
         stored = self._stored(share)
         openzfs.destroy_snapshot(seed)
         return stored
 
-    def _finish_making(self, share: Replica) -> None:
+    def _finish_making(self, share: Replica, found: Dataset) -> None:
         """Turn a dataset that has its content into the share; the id is what says that it is finished."""
-        openzfs.set_properties(self._name(share), {**self._settings(share), **ACLS, SHARE: share.share_id})
+        openzfs.set_properties(found.name, {**self._fitting(share, found), **ACLS, SHARE: share.share_id})
 
     def delete_share(self, share: Replica) -> None:
         """Take the share offline and destroy its dataset.

@@ -139,7 +139,8 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
             self._abort(found)
             if target is not None:
                 self._turn_back(found, target)
-        openzfs.set_properties(found.name, self._settings(replica.model_copy(update={"state": ReplicaState.ACTIVE})))
+        promoted = replica.model_copy(update={"state": ReplicaState.ACTIVE})
+        openzfs.set_properties(found.name, self._fitting(promoted, self._known(replica)))
         return self._stored(replica)
 
     @staticmethod

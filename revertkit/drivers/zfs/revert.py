@@ -1,6 +1,6 @@
 """One revert of a dataset, in place, by ``lzc_rollback_to``, and what each step leaves to a crash:
 
-1. check, unexport, unmount; refquota raised to the snapshot's size if it is below: the old data, offline;
+1. check, unexport, unmount; refquota raised to what the snapshot needs if it is below: the old data, offline;
 2. mark the dataset with the target's guid: half-way, from here on it is finished by calling again;
 3. ``lzc_rollback_to``, one transaction group: the snapshot's data;
 4. refquota to the snapshot's size, and the mark says that it is done.
@@ -19,7 +19,7 @@ from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.base import SECONDS_TO_END, ZfsBase
 from revertkit.drivers.zfs.listing import DONE, REVERTING, Dataset, Point
 from revertkit.errors import BackendError, Blocked
-from revertkit.models import GIB, Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
+from revertkit.models import Blocker, Reverted, RevertPreview, RevertState, SnapshotInstance, Stored
 from revertkit.system import processes
 
 LOOKS = 5
@@ -46,7 +46,7 @@ class Reverting(ZfsBase, SupportsRevert):
         ]
         blockers = [blocker for blocker in strangers if blocker]
         if found and point:
-            blockers += checks.refusals(found, point, checks.recorded_size(point, snapshot), health)
+            blockers += checks.refusals(found, point, health)
         blockers += online.in_use(name, self._path(share), *(self._snapshot_paths(found) if found else ()))
         if blockers or found is None:
             raise Blocked(*blockers)
@@ -88,9 +88,10 @@ class Reverting(ZfsBase, SupportsRevert):
 
     def _roll_back(self, snapshot: SnapshotInstance) -> None:
         found, point = self._known_pair(snapshot)
-        size, begun = checks.recorded_size(point, snapshot) * GIB, found.reverting == point.guid
-        if found.space["refquota"] < size:
-            openzfs.set_properties(found.name, {"refquota": str(size)})
+        quota = checks.refquota(checks.recorded_size(point, snapshot), point.referenced)
+        begun = found.reverting == point.guid
+        if found.space["refquota"] < quota:
+            openzfs.set_properties(found.name, {"refquota": str(quota)})
         for again in range(LOOKS, -1, -1):
             self._forget_markers(found, point)
             try:
@@ -104,7 +105,7 @@ class Reverting(ZfsBase, SupportsRevert):
                 found, point = self._known_pair(snapshot)
                 if not again or not any(p.marker for p in found.newer(point)):
                     raise
-        openzfs.set_properties(found.name, {"refquota": str(size), REVERTING: point.guid + DONE})
+        openzfs.set_properties(found.name, {"refquota": str(quota), REVERTING: point.guid + DONE})
 
     @staticmethod
     def _forget_markers(found: Dataset, point: Point) -> None:
