@@ -115,10 +115,11 @@ class Reverting(ZfsBase, SupportsRevert):
         openzfs.destroy_exactly(found.name, markers)
 
     def _ask_the_kernel(self, found: Dataset, point: Point) -> None:
+        if newer := [*checks.newer(p for p in found.newer(point) if not p.marker)]:
+            raise Blocked(*newer)
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
-            refused = Blocker(kind="refused", what=what, mend="see to that first")
-            raise Blocked(*checks.newer(p for p in found.newer(point) if not p.marker), refused)
+            raise Blocked(Blocker(kind="refused", what=what, mend="see to that first"))
 
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Look whether all is as it should be."""
