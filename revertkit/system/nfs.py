@@ -96,8 +96,9 @@ def export(share_id: str, path: Path, rules: Sequence[AccessRule], read_only: bo
         return None
     _write(_file(share_id), text)
     said = _reexport()
-    if not serving(share_id):
-        raise BackendError(f"{path} is not exported after exportfs: {said or 'it said nothing'}")
+    if wrong := _allowed(text) ^ _allowed(*serving(share_id)):
+        of = ", ".join(f"{one})" for one in sorted(wrong))
+        raise BackendError(f"{path} is not exported as it should be after exportfs ({of}): {said or 'it said nothing'}")
     return None
 
 

@@ -110,6 +110,13 @@ def test_an_exportfs_that_does_nothing_is_a_failure(server: Server) -> None:
         nfs.export(SHARE, Path("/srv/a"), RULES)
 
 
+def test_who_is_denied_and_still_served_is_named(server: Server) -> None:
+    nfs.export(SHARE, Path("/srv/a"), RULES)
+    server.deaf = True
+    with pytest.raises(BackendError, match=r"\(10\.0\.0\.5\(rw\)\): .*deaf"):
+        nfs.export(SHARE, Path("/srv/a"), RULES[1:])
+
+
 def test_what_clients_hold() -> None:
     info = 'clientid: 0x1\naddress: "127.0.0.1:812"\nstatus: confirmed\nname: "Linux NFSv4.2 box"\n'
     states = (
