@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from lvm_bench import Bench, bench, disturb, driver_of, fill, killed, kinds, manifest
+from lvm_bench import GROUP, Bench, bench, disturb, driver_of, fill, killed, kinds, manifest
 
 from revertkit.errors import Blocked
 from revertkit.models import GIB
+from revertkit.system.run import run
 
 
 @pytest.fixture(params=["thick-ext4", "thin-ext4"])
@@ -81,6 +83,64 @@ def test_killed_at_every_moment_of_a_shrink(large: Bench) -> None:
     large.online()
     assert manifest(large.top) == wanted
     assert (large.device_bytes(), large.volume().tag("size"), large.volume().tag("resizing")) == (GIB, "1", None)
+
+
+def test_killed_at_every_moment_of_growing_with_a_snapshot() -> None:
+    """Its room grows with the share: it can hold every change there can be."""
+    thick = bench("thick-ext4", percent=100)
+    try:
+        fill(thick.top, "A")
+        wanted = manifest(thick.top)
+        snapshot = thick.snap()
+        spared: set[str] = set()
+        while moment := killed(spared, partial(thick.driver.extend_share, thick.share, 2)):
+            spared.add(moment)
+        assert any("lvextend" in moment for moment in spared)
+        thick.record_size(thick.driver.extend_share(thick.share, 2))
+        thick.online()
+        assert thick.room() > 1.8 * GIB
+        assert thick.body(snapshot).size > 2 * GIB
+        disturb(thick.top)
+        assert thick.content(thick.snapshots[-1]) == wanted
+    finally:
+        thick.clear()
+
+
+def test_a_snapshot_gets_all_of_its_room_or_is_not_taken() -> None:
+    """Of ``-l 100%ORIGIN`` lvcreate(8) takes what there is: such a snapshot overflows after all."""
+    thick = bench("thick-ext4", percent=100)
+    filler = f"{GROUP}/filler-{uuid.uuid4().hex[:8]}"
+    try:
+        left = thick.volume().group_free - GIB // 2
+        run(["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", filler, "-L", f"{left}b", GROUP])
+        with pytest.raises(Blocked) as blocked:
+            thick.snap()
+        assert kinds(blocked) == {"space"}
+        assert thick.driver.kind.look(thick.share).snapshots == ()
+        run(["lvremove", "-y", filler])
+        assert thick.body(thick.snap()).size > GIB
+    finally:
+        run(["lvremove", "-y", filler], ok=(0, 5))
+        thick.clear()
+
+
+def test_growing_asks_first_who_reads_a_snapshot() -> None:
+    """A reader keeps the volume from being deactivated: nothing goes offline for that."""
+    thick = bench("thick-ext4")
+    try:
+        (thick.top / "word").write_text("read")
+        snapshot = thick.snap()
+        thick.driver.ensure_snapshot(snapshot)
+        place = thick.driver.front.snapshot(thick.body(snapshot))
+        assert place is not None
+        with (place.directory / "word").open():
+            with pytest.raises(Blocked) as blocked:
+                thick.driver.extend_share(thick.share, 2)
+            assert kinds(blocked) == {"open"}
+            assert place.directory.is_mount()
+            assert thick.top.is_mount()
+    finally:
+        thick.clear()
 
 
 def test_xfs_never_shrinks() -> None:

@@ -117,15 +117,20 @@ class LvmDriver(
 
     def delete_share(self, share: Replica) -> None:
         """Take it offline and remove its volume. Blocked by any snapshot that would go with it, ours or not."""
-        seen = self.kind.look(share)
-        if pinned := self.kind.pinned(seen):
-            mend = "delete it first"
-            raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in pinned))
+        self._unpinned(share)
         place = self.front.share(share)
         with self.front.put_back(place, lambda: self.ensure_share(share)), blocking():
             self.front.take_offline(place)
+            seen = self._unpinned(share)  # that took a while, and LVM removes an origin's snapshots unasked
             lvm2.remove(*([seen.origin] if seen.origin else []), *seen.rooms, *seen.husks)
         self.front.forget(place)
+
+    def _unpinned(self, share: Replica) -> family.Family:
+        seen: family.Family = self.kind.look(share)
+        if pinned := self.kind.pinned(seen):
+            mend = "delete it first"
+            raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in pinned))
+        return seen
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep what is left of reverts, activate, mount, export: one command where all is well."""

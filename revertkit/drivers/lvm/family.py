@@ -4,7 +4,7 @@ Pure: no command runs here. What both kinds share, and the states of thick ones;
 
 Thick snapshots are merged back by ``lvconvert --merge`` and taken anew.
 
-A merge consumes its snapshot. So before anything else a *room* is reserved, an inactive volume of the snapshot's size
+A merge consumes its snapshot. So before anything else a *room* is reserved, a wiped volume of the snapshot's size
 which carries the snapshot's tags: it is the intent that outlives the process, and the place where the snapshot is taken
 anew, which so can never fail for want of space. LVM's own state tells the rest::
 

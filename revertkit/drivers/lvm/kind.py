@@ -63,7 +63,7 @@ class Kind(ABC, Generic[F]):
 
     @abstractmethod
     def enlarge(self, seen: F, volume: Volume, share: Replica, size: int) -> None:
-        """Make the share's volume `size` bytes large; it is active afterwards."""
+        """Make the share's volume at least `size` bytes large, and its snapshots fit for that; it is active then."""
 
     @abstractmethod
     def why_not_shrink(self, seen: F) -> list[Blocker]:

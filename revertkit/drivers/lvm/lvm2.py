@@ -72,14 +72,24 @@ def thin_copy(source: Volume, name: str, tags: Sequence[str]) -> None:
 
 
 def reserve(group: str, name: str, size: int, tags: Sequence[str]) -> None:
-    """Take room for a volume that is not active and not wiped; `become_snapshot` wipes it."""
-    _change(group, ["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
+    """Take room for a volume, active, with its first chunk wiped.
+
+    `become_snapshot` wipes it too, but in one command with the change that makes it one: a power cut may then keep that
+    and lose the wiping, and whatever was there before, the tables of a snapshot long deleted, would be believed.
+    """
+    _change(group, ["lvcreate", "-y", "-Zy", "-Wn", "-n", name, "-L", f"{size}b", *_tagged(tags), group])
 
 
-def snapshot(group: str, origin: str, name: str, percent: int, tags: Sequence[str]) -> None:
-    """Take a read-only snapshot with room for changes to `percent` of its origin (100: to all of it, with tables)."""
-    argv = ["lvcreate", "-y", "-s", "-pr", "-n", name, "-l", f"{percent}%ORIGIN", *_tagged(tags)]
-    _change(group, [*argv, f"{group}/{origin}"])
+def snapshot(origin: Volume, name: str, size: int, tags: Sequence[str]) -> None:
+    """Take a read-only snapshot with `size` bytes of room for changes, or as much of that as it can ever use.
+
+    In bytes, since of a percentage LVM takes what there is in a group that is nearly full, and exits with 0.
+
+    Raises:
+        NoSpace: the group has not so much free.
+    """
+    argv = ["lvcreate", "-y", "-s", "-pr", "-n", name, "-L", f"{size}b", *_tagged(tags)]
+    _change(origin.group, [*argv, _full(origin)])
 
 
 def _tagged(tags: Sequence[str]) -> list[str]:
@@ -154,17 +164,9 @@ def rename(volume: Volume, name: str) -> None:
 
 
 def grow(volume: Volume, size: int) -> None:
-    """Make it `size` bytes large; NothingToDo is swallowed, for it means that it is."""
+    """Make it `size` bytes large, a snapshot as much of that as it can ever use; it is that large: fine."""
     try:
         _change(volume.group, ["lvextend", "-L", f"{size}b", _full(volume)])
-    except NothingToDo:
-        return
-
-
-def grow_with_origin(snapshot: Volume, percent: int) -> None:
-    """Give a snapshot room for changes to `percent` of its origin, which has grown."""
-    try:
-        _change(snapshot.group, ["lvextend", "-l", f"{percent}%ORIGIN", _full(snapshot)])
     except NothingToDo:
         return
 

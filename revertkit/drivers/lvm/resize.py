@@ -15,8 +15,7 @@ from revertkit.system import mounts
 def extend(kind: Kind[Any], share: Replica, new_size: int) -> Stored:
     """Grow the volume and its file system."""
     seen, volume = kind.at_rest(share)
-    if volume.size < new_size * GIB:
-        kind.enlarge(seen, volume, share, new_size * GIB)
+    kind.enlarge(seen, volume, share, new_size * GIB)
     _fill(kind, share, volume, new_size)
     return Stored(backend_id=volume.uuid, size=new_size)
 

@@ -94,28 +94,50 @@ class Thick(Kind[Family]):
         ]
 
     def enlarge(self, seen: Family, volume: Volume, share: Replica, size: int) -> None:
-        """Grow the volume and, with it, its snapshots' room; offline, for LVM grows no active one with snapshots."""
+        """Grow the volume and, with it, its snapshots' room; offline, for LVM grows no active one with snapshots.
+
+        A call that died in between is repeated, so the snapshots are seen to even where the volume is large enough.
+        """
         ours = [v for v in seen.snapshots if v.tag("snapshot")]
-        need = round((size - volume.size) * (1 + len(ours) * self.percent / 100))
+        self._has_room_to_grow(volume, ours, size)
+        grows, offline = volume.size < size, volume.size < size and bool(seen.snapshots)
+        if offline:
+            self._grow_offline(seen, volume, share, size)
+        elif grows:
+            lvm2.grow(volume, size)
+        for snapshot in ours:  # or they would overflow when the new room is written
+            lvm2.grow(snapshot, self._room(size))
+        if offline or not volume.active:
+            lvm2.activate(volume)
+
+    def _grow_offline(self, seen: Family, volume: Volume, share: Replica, size: int) -> None:
+        if found := self.users(seen, share):
+            raise Blocked(*found)
+        with self.offline(seen, share):
+            lvm2.deactivate(volume)
+            lvm2.grow(volume, size)
+
+    def _has_room_to_grow(self, volume: Volume, snapshots: list[Volume], size: int) -> None:
+        need = max(size - volume.size, 0) + sum(max(self._room(size) - v.size, 0) for v in snapshots)
         if need > volume.group_free:
             what = f"volume group {self.group} has {volume.group_free} bytes free, share and snapshots need {need} more"
             raise Blocked(Blocker(kind="space", what=what, mend="extend the group or remove something"))
-        if not seen.snapshots:
-            return lvm2.grow(volume, size)
-        with self.offline(seen, share):
-            lvm2.deactivate(volume)
-        lvm2.grow(volume, size)
-        for snapshot in ours:  # or they would overflow when the new room is written
-            lvm2.grow_with_origin(snapshot, self.percent)
-        return lvm2.activate(volume)
+
+    def _room(self, size: int) -> int:
+        """Answer the room that a snapshot of `size` bytes gets: for changes to `percent` of them, and their tables.
+
+        Those take 16 bytes for a chunk of 4 KiB or more: one more in a hundred is enough. In whole MiB, for LVM takes
+        no part of a sector.
+        """
+        return -(-size * (self.percent + 1) // (100 << 20)) << 20
 
     # --- snapshots
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
         """Take a read-only snapshot, or find it taken."""
-        origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
+        origin, name = there(self.look(snapshot.replica).origin), rows.named("snap", snapshot.snapshot_id)
         with blocking(), suppress(failures.Exists):
-            lvm2.snapshot(self.group, origin, name, self.percent, family.tags(snapshot))
+            lvm2.snapshot(origin, name, self._room(origin.size), family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
     def delete(self, snapshot: SnapshotInstance) -> None:
@@ -184,7 +206,7 @@ class Thick(Kind[Family]):
             seen = self.look(snapshot.replica)
             self._allowed(seen, snapshot)
             body, origin = there(seen.body(snapshot.snapshot_id)), there(seen.origin)
-            lvm2.deactivate(origin)
+            lvm2.deactivate(origin, there(seen.room(snapshot.snapshot_id)))
         lvm2.merge(body)
         return replace(seen, origin=replace(origin, active=False))
 
