@@ -6,7 +6,7 @@ back wants to work on it, and a finished operation is not undone because a copy 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -107,6 +107,28 @@ def bring_replica_online(site: Site, replica: ShareReplica) -> None:
             if set(reached) != set(now.export_locations):
                 with site.store.write() as tx:
                     shares.set_locations(tx, now.id, reached)
+
+
+def bring_online_while(
+    site: Site, replica_id: str, ours: Callable[[], bool], bring: Callable[[], Online]
+) -> Online | None:
+    """Bring an active replica online as long as it is ours; None if it is not, or not any more.
+
+    Our locks keep no other host from beginning to promote another one, and what we have just let be written to may be
+    what that promotion had made read-only. So look again; what is no longer ours is made read-only again, and is ours
+    once more if the promotion has failed before that.
+
+    Raises:
+        whatever `bring`, or ``ensure_share``, does.
+    """
+    while ours():
+        online = bring()
+        if ours():
+            return online
+        with site.store.read() as tx:
+            opened = replicas.get(tx, replica_id)
+        make_read_only(site, opened)
+    return None
 
 
 def make_read_only(site: Site, active: Share | ShareReplica) -> None:

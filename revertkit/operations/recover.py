@@ -17,7 +17,7 @@ from revertkit.locks import Busy
 from revertkit.log import get_logger
 from revertkit.models import Operation, Outcome, Share, ShareReplica
 from revertkit.operations import STORIES, load_case, lock_ids
-from revertkit.operations.online import bring_online, bring_replica_online, keep, make_read_only
+from revertkit.operations.online import bring_online, bring_online_while, bring_replica_online, keep
 from revertkit.operations.site import Site
 from revertkit.operations.story import spoken
 from revertkit.status import Status
@@ -138,7 +138,7 @@ def _ensure(site: Site, share_id: str) -> Recovered | None:
     """Bring an available share online as it is on record now, under its lock; answer only what went wrong."""
     try:
         with site.locks.hold(share_id):
-            trouble = _online(site, share_id)
+            trouble = _rested(site, share_id)
         return Recovered(share_id, _ONLINE, trouble, at_rest=False) if trouble else None
     except Busy:
         return None
@@ -147,26 +147,21 @@ def _ensure(site: Site, share_id: str) -> Recovered | None:
         return Recovered(share_id, _ONLINE, str(failure), at_rest=False)
 
 
-def _online(site: Site, share_id: str) -> str:
-    """Bring a share online unless it is not available any more; say which snapshots are out of reach.
-
-    Our lock keeps no other host from beginning to promote a replica, and what we have just let be written to may be
-    what that promotion had made read-only. So look again; what is no longer ours is made read-only again, and is ours
-    once more if the promotion has failed before that.
-    """
-    while share := _resting_here(site, share_id):
-        online = bring_online(site, share_id)
-        if _resting_here(site, share_id):
-            keep(site, share, online)
-            return online.trouble
-        if share.replication_type:
-            make_read_only(site, share)
-    return ""
-
-
-def _resting_here(site: Site, share_id: str) -> Share | None:
+def _rested(site: Site, share_id: str) -> str:
+    """Bring a share online unless it is not available any more; say which snapshots are out of reach."""
     share = _found(site, share_id, Status.AVAILABLE)
-    return share if share and share.pool.host == site.host else None
+    if share is None:
+        return ""
+
+    def ours() -> bool:
+        now = _found(site, share_id, Status.AVAILABLE) if share.replication_type else share
+        return now is not None and now.replica.id == share.replica.id
+
+    online = bring_online_while(site, share.replica.id, ours, lambda: bring_online(site, share_id))
+    if online is None:
+        return ""
+    keep(site, share, online)
+    return online.trouble
 
 
 def _ensure_replica(site: Site, replica: ShareReplica) -> Recovered | None:

@@ -33,11 +33,10 @@ from revertkit.models import (
     Stored,
     new_id,
 )
-from revertkit.operations.online import Online, bring_online, make_read_only
+from revertkit.operations.online import Online, bring_online, bring_online_while
 from revertkit.operations.site import Site
 from revertkit.status import RESTING, TRANSITIONS, Status, Transition
 from revertkit.store import messages, move, operations, shares, snapshots
-from revertkit.store import replicas as stored_replicas
 from revertkit.store.tables import instances, replicas
 
 log = get_logger(__name__)
@@ -196,43 +195,29 @@ class Story:
         return bring_online(case.site, case.share.id, case.operation.snapshot_id)
 
     def back_online(self, case: Case) -> Online:
-        """Bring the share online, unless another host is about to take it over; see :meth:`_check_ours`.
-
-        Our locks keep no other host from that, and it may come while we are at it: what it has made read-only is made
-        so again.
+        """Bring the share online, unless another host is about to take it over.
 
         Raises:
             Superseded: it may not be written to here any more. Whatever ``ensure_share`` does.
         """
-        with case.site.store.read() as tx:
-            self._check_ours(tx, case)
-        online = self.online(case)
-        with case.site.store.read() as tx:
-            opened = stored_replicas.get(tx, (case.chosen or case.replica).id)
-            try:
-                self._check_ours(tx, case)
-            except Superseded as superseded:
-                late = superseded
-            else:
-                return online
-        make_read_only(case.site, opened)
-        raise late
 
-    def _check_ours(self, tx: Connection, case: Case) -> None:
-        """See that a replicated share is still this operation's.
+        def ours() -> bool:
+            with case.site.store.read() as tx:
+                return self._is_ours(tx, case)
 
-        Raises:
-            Superseded: another host has ended the operation, or moved the share's status or active replica.
-        """
+        replica_id = (case.chosen or case.replica).id
+        online = bring_online_while(case.site, replica_id, ours, lambda: self.online(case))
+        if online is None:
+            raise _superseded(case)
+        return online
+
+    def _is_ours(self, tx: Connection, case: Case) -> bool:
+        """Whether no other host has ended this operation, or moved a replicated share's status or active replica."""
         if not (case.share.replication_type and self.holds_share):
-            return
+            return True
         now, ended = shares.get(tx, case.share.id), operations.get(tx, case.operation.id).finished_at
         active = now.replica.id in {case.replica.id, case.chosen and case.chosen.id}
-        if not active or now.status is not case.share.status or ended != case.operation.finished_at:
-            raise Superseded(
-                f"{spoken(self.kind)} of share {case.share.id} was superseded: a replica of it is promoted by force "
-                "on another host"
-            )
+        return active and now.status is case.share.status and ended == case.operation.finished_at
 
     def finish(self, case: Case, outcome: Outcome, said: str, online: Online | None = None) -> None:
         """End the operation in one transaction: statuses, exports, user message, reservations."""
@@ -254,7 +239,8 @@ class Story:
     def _record(self, case: Case, work: Work) -> None:
         with case.site.store.write() as tx:
             shares.hold(tx, case.share.id)
-            self._check_ours(tx, case)
+            if not self._is_ours(tx, case):
+                raise _superseded(case)
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
 
@@ -280,6 +266,11 @@ class Story:
             created_at=at,
             expires_at=at + timedelta(days=MESSAGE_DAYS),
         )
+
+
+def _superseded(case: Case) -> Superseded:
+    what = f"{spoken(case.operation.kind)} of share {case.share.id}"
+    return Superseded(f"{what} was superseded: a replica of it is promoted by force on another host")
 
 
 def _failed(case: Case, failure: Exception) -> OperationFailed:
