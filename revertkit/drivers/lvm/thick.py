@@ -100,22 +100,24 @@ class Thick(Kind[Family]):
         """
         ours = [v for v in seen.snapshots if v.tag("snapshot")]
         self._has_room_to_grow(volume, ours, size)
-        grows, offline = volume.size < size, volume.size < size and bool(seen.snapshots)
-        if offline:
-            self._grow_offline(seen, volume, share, size)
-        elif grows:
-            lvm2.grow(volume, size)
-        for snapshot in ours:  # or they would overflow when the new room is written
-            lvm2.grow(snapshot, self._room(size))
-        if offline or not volume.active:
+        if volume.size < size and seen.snapshots:
+            if found := self.users(seen, share):
+                raise Blocked(*found)
+            with self.offline(seen, share):
+                lvm2.deactivate(volume)
+                self._grow(volume, ours, size)
+            lvm2.activate(volume)
+            return
+        with blocking():
+            self._grow(volume, ours, size)
+        if not volume.active:
             lvm2.activate(volume)
 
-    def _grow_offline(self, seen: Family, volume: Volume, share: Replica, size: int) -> None:
-        if found := self.users(seen, share):
-            raise Blocked(*found)
-        with self.offline(seen, share):
-            lvm2.deactivate(volume)
+    def _grow(self, volume: Volume, snapshots: list[Volume], size: int) -> None:
+        if volume.size < size:
             lvm2.grow(volume, size)
+        for snapshot in snapshots:  # or they would overflow when the new room is written
+            lvm2.grow(snapshot, self._room(size))
 
     def _has_room_to_grow(self, volume: Volume, snapshots: list[Volume], size: int) -> None:
         need = max(size - volume.size, 0) + sum(max(self._room(size) - v.size, 0) for v in snapshots)
