@@ -61,6 +61,7 @@ def at_terminal(home: Path, *words: str, typed: bytes = b"", wait_for: bytes = b
     """Run a command at a terminal of its own, type something once it has said `wait_for`; answer its end and words."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as at a terminal, also where these tests run in the background
         os.execve(sys.executable, [*RUN, *words], environment(home, TERM="xterm"))
     said, deadline = b"", time.monotonic() + support.SECONDS
     while time.monotonic() < deadline:
