@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -74,7 +75,12 @@ def volumes(request: pytest.FixtureRequest) -> Iterator[Ground]:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Any]:
-    """Mount an export as a real NFSv4 client; unmounted afterwards."""
+    """Mount an export as a real NFSv4 client; unmounted afterwards.
+
+    One test at a time, whatever ``-n`` says: to the server all mounts of this machine are one client, and one that is
+    told that something of a snapshot was taken from it may never close what another test's share has open
+    (docs/operator-guide.md, NFS clients).
+    """
     mounted: list[Path] = []
 
     def mount(location: str) -> Path:
@@ -86,9 +92,11 @@ def client(tmp_path: Path) -> Iterator[Any]:
         mounted.append(target)
         return target
 
-    yield mount
-    for target in mounted:
-        subprocess.run(["umount", target], check=True, timeout=60)
+    with Path("/run/lock/revertkit-nfs-client").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield mount
+        for target in mounted:
+            subprocess.run(["umount", target], check=True, timeout=60)
 
 
 @pytest.fixture

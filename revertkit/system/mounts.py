@@ -161,7 +161,11 @@ def blockers(target: Path, local: Sequence[Holder], remote: Sequence[nfs.OpenFil
         for h in local
     ]
     found += [
-        Blocker(kind="open", what=f"NFS client {f.client} has {f.filename} open on {target}", mend="close it there")
+        Blocker(
+            kind="open",
+            what=f"NFS client {f.client} has {f.filename} open on {target}",
+            mend=f"close it there; if nothing there has it open, echo expire > {f.control} forgets all it holds",
+        )
         for f in remote
     ]
     unknown = "something this host cannot name: a mount in another namespace, or an NFS client that vanished just now"

@@ -33,12 +33,16 @@ UNLOCK = Path("/proc/fs/nfsd/unlock_filesystem")
 
 @dataclass(frozen=True)
 class OpenFile:
-    """What an NFSv4 client holds: `state` is open, lock, deleg or layout, `filename` the last two parts of its path."""
+    """What an NFSv4 client holds: `state` is open, lock, deleg or layout, `filename` the last two parts of its path.
+
+    The word ``expire`` written to `control` makes the server forget all that the client holds, wherever.
+    """
 
     client: str
     filename: str
     state: str
     inode: int
+    control: Path
 
 
 def target(access_to: str) -> str:
@@ -204,7 +208,7 @@ def clients(path: Path) -> list[OpenFile]:
     return [held for held_on, held in _states() if held_on == wanted]
 
 
-def recall(top: Path, seconds: float = 20.0) -> None:
+def recall(top: Path, seconds: float = 5.0) -> None:
     """Have clients give back their delegations: what they keep of files they have closed, which holds `top` busy.
 
     An open for writing that does not wait makes the kernel recall one, and writes nothing. A client that has such a
@@ -233,6 +237,9 @@ def _revoke(top: Path) -> None:
 
     Only where no client has more than those: an open file is for the client to close. By Linux from 6.9 on; an older
     one lets go of locks only, and the unmounting names the client.
+
+    A Linux client that is told of it recovers all that it holds, and may then never send the closing of a file that
+    it closes at that instant on another share (seen with 6.12): docs/operator-guide.md, NFS clients.
     """
     held = clients(top)
     if held and all(f.state == DELEGATION for f in held):
@@ -252,14 +259,14 @@ def _states() -> Iterator[tuple[str, OpenFile]]:
             info, states = (directory / "info").read_text(), (directory / "states").read_text()
         except (FileNotFoundError, OSError):  # it left while we looked
             continue
-        yield from parse_states(info, states)
+        yield from parse_states(info, states, directory / "ctl")
 
 
-def parse_states(info: str, states: str) -> Iterator[tuple[str, OpenFile]]:
+def parse_states(info: str, states: str, control: Path) -> Iterator[tuple[str, OpenFile]]:
     """Read a client's two files, as Linux's fs/nfsd/nfs4state.c writes them; answer the device beside each file."""
     address = re.search(r'^address: "(.*)"$', info, re.M)
     name = re.search(r'^name: "(.*)"$', info, re.M)
     client = " ".join(found.group(1) for found in (address, name) if found) or "of an unknown name"
     pattern = r'type: (\w+),.*?superblock: "([0-9a-f]+:[0-9a-f]+):(\d+)"(?:, filename: "(.*?)")?[, }]'
     for kind, device, inode, filename in re.findall(pattern, states):
-        yield device, OpenFile(client, filename or f"inode {inode}", kind, int(inode))
+        yield device, OpenFile(client, filename or f"inode {inode}", kind, int(inode), control)

@@ -10,6 +10,7 @@ from revertkit.models import AccessLevel, AccessRule
 from revertkit.system import nfs
 from revertkit.system.run import Completed
 
+CONTROL = Path("/proc/fs/nfsd/clients/7/ctl")
 SHARE = "6f1c1f3e-0d0f-4a3e-9d6e-0f3b6f0f8a11"
 OPTIONS = f"sync,no_subtree_check,no_root_squash,mp,fsid={SHARE}"
 RULES = (
@@ -124,9 +125,9 @@ def test_what_clients_hold() -> None:
         '- 0x02: { type: deleg, access: r, superblock: "fd:04:13", filename: "a b" }\n'
     )
     client = "127.0.0.1:812 Linux NFSv4.2 box"
-    assert list(nfs.parse_states(info, states)) == [
-        ("fd:03", nfs.OpenFile(client, "d/log", "open", 12)),
-        ("fd:04", nfs.OpenFile(client, "a b", "deleg", 13)),
+    assert list(nfs.parse_states(info, states, CONTROL)) == [
+        ("fd:03", nfs.OpenFile(client, "d/log", "open", 12, CONTROL)),
+        ("fd:04", nfs.OpenFile(client, "a b", "deleg", 13, CONTROL)),
     ]
 
 
@@ -139,7 +140,8 @@ def test_on_a_read_only_file_system_delegations_are_revoked_and_open_files_are_n
     top.mkdir()
     monkeypatch.setattr(nfs, "UNLOCK", unlock)
     monkeypatch.setattr(nfs, "_is_read_only", lambda path: path == top)
-    monkeypatch.setattr(nfs, "clients", lambda path: [nfs.OpenFile("c", "d/file", state, 1) for state in states])
+    held = [nfs.OpenFile("c", "d/file", state, 1, CONTROL) for state in states]
+    monkeypatch.setattr(nfs, "clients", lambda path: held)
     nfs.recall(top)
     assert unlock.exists() is revoked
     if revoked:
@@ -150,7 +152,7 @@ def test_what_a_client_kept_is_recalled_without_a_byte_written(monkeypatch: pyte
     (tmp_path / "deep").mkdir()
     kept = tmp_path / "deep/kept"
     kept.write_text("content")
-    looks = [[nfs.OpenFile("c", "deep/kept", "deleg", kept.stat().st_ino)], []]
+    looks = [[nfs.OpenFile("c", "deep/kept", "deleg", kept.stat().st_ino, CONTROL)], []]
     opened = []
     really = os.open
     monkeypatch.setattr(nfs, "clients", lambda path: looks.pop(0))
