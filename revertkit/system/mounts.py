@@ -14,7 +14,7 @@ from pathlib import Path
 
 from revertkit.errors import BackendError
 from revertkit.models import Blocker
-from revertkit.system import nfs
+from revertkit.system import nfs_clients
 from revertkit.system.holders import Holder, holders
 from revertkit.system.run import run, step
 
@@ -41,7 +41,7 @@ class Busy(BackendError):
     A driver turns it into ``Blocked(*busy.blockers)`` where it has put everything else back.
     """
 
-    def __init__(self, target: Path, local: Sequence[Holder], remote: Sequence[nfs.OpenFile]) -> None:
+    def __init__(self, target: Path, local: Sequence[Holder], remote: Sequence[nfs_clients.OpenFile]) -> None:
         self.target, self.blockers = target, blockers(target, local, remote)
         super().__init__("; ".join(b.what for b in self.blockers))
 
@@ -131,7 +131,7 @@ def unmount(target: Path, seconds: float = 10.0) -> None:
         end, pause = time.monotonic() + seconds, 0.05
         while (failure := _umount2(target)) == errno.EBUSY:
             if time.monotonic() >= end:
-                raise Busy(target, holders(target), nfs.clients(target))
+                raise Busy(target, holders(target), nfs_clients.open_files(target))
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
     if failure not in (0, errno.EINVAL, errno.ENOENT):
@@ -147,14 +147,15 @@ def _umount2(target: Path) -> int:
 def users(target: Path, *also: Path) -> list[Blocker]:
     """Name what keeps the file system at `target` in use: processes here, that have `also` open too, NFSv4 clients.
 
-    Not a client that has closed its files: what it keeps of them is given back by :func:`revertkit.system.nfs.recall`.
+    Not a client that has closed its files: what it keeps of them is
+    given back by :func:`revertkit.system.nfs_clients.recall`.
     """
-    remote = [f for f in nfs.clients(target) if f.state != nfs.DELEGATION]
+    remote = [f for f in nfs_clients.open_files(target) if f.state != nfs_clients.DELEGATION]
     local = holders(target, *also)
     return blockers(target, local, remote) if local or remote else []
 
 
-def blockers(target: Path, local: Sequence[Holder], remote: Sequence[nfs.OpenFile]) -> list[Blocker]:
+def blockers(target: Path, local: Sequence[Holder], remote: Sequence[nfs_clients.OpenFile]) -> list[Blocker]:
     """Put holders and clients into words; says so when neither is known."""
     found = [
         Blocker(kind="open", what=f"{target} is held by process {h.pid} ({h.name}): {h.what}", mend="end that process")

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from revertkit.drivers.zfs import ZfsDriver
 from revertkit.models import AccessRule, Replica, RevertState, SnapshotInstance, new_id
-from revertkit.system import mounts, nfs
+from revertkit.system import mounts
 from revertkit.system.run import Moment, StepEvent, watching
 
 POOL = os.environ.get("REVERTKIT_TEST_ZPOOL", "tank0")
@@ -94,7 +94,7 @@ def sweep(name: str, root: Path) -> None:
     subprocess.run(["exportfs", "-ra"], check=False, stderr=subprocess.DEVNULL)
     targets = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(root) in line]
     for target in map(Path, reversed(targets)):
-        nfs.recall(target)
+        nfs_clients.recall(target)
         mounts.unmount(target, 20)
     until(lambda: succeeds("zfs", "destroy", "-r", name))
     shutil.rmtree(root, ignore_errors=True)

@@ -1,6 +1,5 @@
-"""NFS: what is written for exports(5), and what the server tells of its clients."""
+"""NFS: what is written for exports(5)."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from revertkit.models import AccessLevel, AccessRule
 from revertkit.system import nfs
 from revertkit.system.run import Completed
 
-CONTROL = Path("/proc/fs/nfsd/clients/7/ctl")
 SHARE = "6f1c1f3e-0d0f-4a3e-9d6e-0f3b6f0f8a11"
 OPTIONS = f"sync,no_subtree_check,no_root_squash,mp,fsid={SHARE}"
 RULES = (
@@ -116,48 +114,3 @@ def test_who_is_denied_and_still_served_is_named(server: Server) -> None:
     server.deaf = True
     with pytest.raises(BackendError, match=r"\(10\.0\.0\.5\(rw\)\): .*deaf"):
         nfs.export(SHARE, Path("/srv/a"), RULES[1:])
-
-
-def test_what_clients_hold() -> None:
-    info = 'clientid: 0x1\naddress: "127.0.0.1:812"\nstatus: confirmed\nname: "Linux NFSv4.2 box"\n'
-    states = (
-        '- 0x01: { type: open, access: rw, deny: --, superblock: "fd:03:12", filename: "d/log", owner: "o" }\n'
-        '- 0x02: { type: deleg, access: r, superblock: "fd:04:13", filename: "a b" }\n'
-    )
-    client = "127.0.0.1:812 Linux NFSv4.2 box"
-    assert list(nfs.parse_states(info, states, CONTROL)) == [
-        ("fd:03", nfs.OpenFile(client, "d/log", "open", 12, CONTROL)),
-        ("fd:04", nfs.OpenFile(client, "a b", "deleg", 13, CONTROL)),
-    ]
-
-
-@pytest.mark.parametrize(("states", "revoked"), [(["deleg", "deleg"], True), (["deleg", "open"], False), ([], False)])
-def test_on_a_read_only_file_system_delegations_are_revoked_and_open_files_are_not(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, states: list[str], revoked: bool
-) -> None:
-    """Nothing can be opened for writing there, which is what recalls one elsewhere."""
-    top, unlock = tmp_path / "snap of a\\b", tmp_path / "unlock"
-    top.mkdir()
-    monkeypatch.setattr(nfs, "UNLOCK", unlock)
-    monkeypatch.setattr(nfs, "_is_read_only", lambda path: path == top)
-    held = [nfs.OpenFile("c", "d/file", state, 1, CONTROL) for state in states]
-    monkeypatch.setattr(nfs, "clients", lambda path: held)
-    nfs.recall(top)
-    assert unlock.exists() is revoked
-    if revoked:
-        assert unlock.read_text() == f"{tmp_path}/snap\\040of\\040a\\134b\n"
-
-
-def test_what_a_client_kept_is_recalled_without_a_byte_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    kept = tmp_path / "deep/kept"
-    kept.write_text("content")
-    looks = [[nfs.OpenFile("c", "deep/kept", "deleg", kept.stat().st_ino, CONTROL)], []]
-    opened = []
-    really = os.open
-    monkeypatch.setattr(nfs, "clients", lambda path: looks.pop(0))
-    monkeypatch.setattr(nfs.os, "open", lambda path, flags: opened.append(path) or really(path, flags))
-    before = kept.stat()
-    nfs.recall(tmp_path)
-    assert opened == [str(kept)]
-    assert (kept.read_text(), kept.stat().st_mtime_ns) == ("content", before.st_mtime_ns)

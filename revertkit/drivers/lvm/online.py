@@ -11,7 +11,7 @@ from revertkit.drivers.lvm import filesystems
 from revertkit.drivers.lvm.rows import Volume
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
-from revertkit.system import devices, mounts, nfs
+from revertkit.system import devices, mounts, nfs, nfs_clients
 from revertkit.system.holders import holders
 
 
@@ -80,7 +80,7 @@ class Front:
         if place is None:
             return
         if self.address is not None:
-            nfs.recall(place.directory)
+            nfs_clients.recall(place.directory)
             nfs.unexport(place.id)
         while mounts.mounted_at(place.directory):
             mounts.unmount(place.directory)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from revertkit.errors import BackendError
 from revertkit.models import Blocker, ExportLocation, Replica, SnapshotInstance
-from revertkit.system import mounts, nfs
+from revertkit.system import mounts, nfs, nfs_clients
 from revertkit.system.mounts import Busy, Mount
 
 
@@ -47,7 +47,7 @@ def take_offline(share: Replica, dataset: str, path: Path) -> None:
     Raises:
         Busy: somebody uses it. It is no longer exported.
     """
-    nfs.recall(path)
+    nfs_clients.recall(path)
     if nfs.is_of(share.share_id, path):  # on one host the export may be that of another replica by now
         nfs.unexport(share.share_id)
     for mount in reversed(mounts_of(dataset)):
@@ -62,7 +62,7 @@ def take_snapshot_offline(snapshot_id: str, path: Path) -> None:
         Busy: somebody uses it. It is no longer exported.
     """
     if mounts.mounted_at(path):
-        nfs.recall(path)
+        nfs_clients.recall(path)
     nfs.unexport(snapshot_id)
     while mounts.mounted_at(path):
         mounts.unmount(path)
@@ -124,6 +124,6 @@ def hide(share: Replica, path: Path) -> None:
         Busy: somebody uses it. It is no longer exported.
     """
     if mounts.mounted_at(path):
-        nfs.recall(path)
+        nfs_clients.recall(path)
     nfs.unexport(share.id)
     mounts.unmount(path)
