@@ -235,16 +235,6 @@ def kinds(blocked: pytest.ExceptionInfo[Blocked]) -> set[str]:
     return {b.kind for b in blocked.value.blockers}
 
 
-@contextmanager
-def nfs_mount(top: Path, at: Path) -> Iterator[None]:
-    """A client of the share, on this host."""
-    sh("mount", "-t", "nfs4", "-o", "timeo=50,retrans=2", f"127.0.0.1:{top}", at)
-    try:
-        yield
-    finally:
-        sh("umount", at)
-
-
 def wait_until(true: Callable[[], bool]) -> None:
     """Wait for what the test itself began."""
     end = time.monotonic() + 60

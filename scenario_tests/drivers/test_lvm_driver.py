@@ -6,10 +6,11 @@ Every share carries its own id as a tag on all its volumes, and what is cleared 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lvm_bench import Bench, disturb, fill, kinds, manifest, nfs_mount, sh, stranger
+from lvm_bench import Bench, disturb, fill, kinds, manifest, sh, stranger
 
 from revertkit.errors import Blocked
 from revertkit.models import GIB, Replica, RevertState, new_id
@@ -42,22 +43,22 @@ def test_offline_at_its_end_and_answers_the_same_again(each: Bench) -> None:
     assert each.driver.revert_to_snapshot(snapshot) == done
 
 
-def test_three_deep_seen_by_a_client_that_stays_mounted(each: Bench, tmp_path: Path) -> None:
+def test_three_deep_seen_by_a_client_that_stays_mounted(each: Bench, client: Callable[[str], Path]) -> None:
     states = []
     for word in "ABC":
         fill(each.top, word)
         states.append((word, manifest(each.top), each.snap()))
     disturb(each.top)
-    with nfs_mount(each.top, tmp_path):
-        assert (tmp_path / "overwritten").read_text() == "something else"
-        while states:
-            word, wanted, _ = states.pop()
-            snapshot = each.revert(each.snapshots[-1])
-            assert (tmp_path / "overwritten").read_text() == f"overwritten {word}\n" * 200
-            assert not (tmp_path / "added").exists()
-            assert manifest(each.top) == wanted
-            assert [each.content(s) for s in each.snapshots[:-1]] == [m for _, m, _ in states]
-            each.delete(snapshot)
+    remote = client(f"127.0.0.1:{each.top}")
+    assert (remote / "overwritten").read_text() == "something else"
+    while states:
+        word, wanted, _ = states.pop()
+        snapshot = each.revert(each.snapshots[-1])
+        assert (remote / "overwritten").read_text() == f"overwritten {word}\n" * 200
+        assert not (remote / "added").exists()
+        assert manifest(each.top) == wanted
+        assert [each.content(s) for s in each.snapshots[:-1]] == [m for _, m, _ in states]
+        each.delete(snapshot)
     assert each.device_bytes() == GIB
 
 

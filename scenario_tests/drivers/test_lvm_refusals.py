@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from lvm_bench import (
     fill,
     kinds,
     manifest,
-    nfs_mount,
     sh,
     stranger,
 )
@@ -100,9 +99,9 @@ def test_no_room_to_take_it_anew(refusing: Bench) -> None:
         sh("lvremove", "-y", f"{GROUP}/{name}")
 
 
-def test_a_file_held_open_over_nfs_is_named(refusing: Bench, tmp_path: Path) -> None:
+def test_a_file_held_open_over_nfs_is_named(refusing: Bench, client: Callable[[str], Path]) -> None:
     named = pytest.raises(Blocked, match=r"NFS client 127\.0\.0\.1.*kept")
-    with nfs_mount(refusing.top, tmp_path), (tmp_path / "kept").open("r+"), named:
+    with (client(f"127.0.0.1:{refusing.top}") / "kept").open("r+"), named:
         refusing.driver.revert_to_snapshot(refusing.snapshots[-1])
 
 

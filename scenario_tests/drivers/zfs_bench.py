@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from revertkit.drivers.zfs import ZfsDriver
 from revertkit.models import AccessRule, Replica, RevertState, SnapshotInstance, new_id
-from revertkit.system import mounts
+from revertkit.system import mounts, nfs_clients
 from revertkit.system.run import Moment, StepEvent, watching
 
 POOL = os.environ.get("REVERTKIT_TEST_ZPOOL", "tank0")
