@@ -20,14 +20,14 @@ def has_renameat2() -> bool:
 
 
 def exchanges_in(directory: Path) -> bool:
-    """Try an exchange inside `directory`: there is no way to ask. It leaves two empty directories for the next try.
+    """Try an exchange inside `directory`: there is no way to ask. It leaves two empty directories there.
 
     Raises:
         OSError: `directory` cannot be written.
     """
     one, other = directory / "one", directory / "other"
-    for each in (directory, one, other):
-        each.mkdir(mode=0o700, exist_ok=True)
+    for each in (one, other):
+        each.mkdir(mode=0o700)
     try:
         exchange(one, other)
     except OSError as refusal:

@@ -69,7 +69,7 @@ class DirectoryWorld(World):
 
     def leftovers(self) -> list[str]:
         known = {f"snap-{snapshot.snapshot_id}" for snapshot in self.taken.values()}
-        homes = [path for path in self.root.glob(".revertkit/*") if path.name != "exchange"]
+        homes = list(self.root.glob(".revertkit/*"))
         orphans = [home for home in homes if not (self.root / home.name).exists()]
         inside = [path for home in homes for path in home.iterdir() if path.name not in known]
         return [str(path) for path in orphans + inside]
@@ -104,6 +104,29 @@ def template() -> Iterator[DirectoryWorld]:
 @pytest.fixture
 def world(template: DirectoryWorld) -> DirectoryWorld:
     return template.cloned()
+
+
+def test_nothing_is_deleted_off_the_record_while_its_file_system_is_not_mounted(world: DirectoryWorld) -> None:
+    """An empty mount point looks like a share that is gone, and is none; no mend is named but mounting."""
+    old, new = world.snapshot("old"), world.snapshot("new")
+    mounted = world.root.rename(world.root.with_suffix(".elsewhere"))
+    world.root.mkdir()
+    driver = world.restarted()
+    driver.pools()
+    calls: list[Callable[[], object]] = [
+        lambda: driver.check_revert(new),
+        lambda: driver.delete_snapshot(new),
+        lambda: driver.delete_share(world.share),
+        lambda: driver.delete_replica(world.share, [old, new]),
+    ]
+    for call in calls:
+        with pytest.raises(Blocked) as refusal:
+            call()
+        found = [(blocker.kind, blocker.mend) for blocker in refusal.value.blockers]
+        assert found == [("share_missing", "mount the file system that holds it")]
+    world.root.rmdir()
+    mounted.rename(world.root)
+    assert (world.content(), world.kept("old"), world.kept("new")) == (C, A, B)
 
 
 def test_a_share_with_snapshots_is_not_deleted(world: DirectoryWorld) -> None:

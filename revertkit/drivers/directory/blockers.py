@@ -19,11 +19,24 @@ def of_identity(home: Home, recorded: str | None) -> Iterator[Blocker]:
     """
     live = home.live()
     if live is None and (recorded is None or not home.path.is_dir()):
-        what = f"nothing of the share is in {home.root}"
-        yield Blocker(kind="share_missing", what=what, mend="mount the file system that holds it")
+        yield _missing(home)
     if live is not None and (live.identity is None or recorded not in (None, live.identity)):
         what = f"{live.path} is {live.identity or 'nobody'} by its file `identity`, on record is {recorded}"
         yield Blocker(kind="share_identity", what=what, mend="put the recorded share back, or mend that file")
+
+
+def of_file_system(home: Home, recorded: str | None) -> Iterator[Blocker]:
+    """The share's file system is not there: what would be deleted would only be lost from the record.
+
+    Told by our own directory, which no deletion removes, so that a deletion can be called again.
+    """
+    if recorded is not None and not home.path.parent.is_dir():
+        yield _missing(home)
+
+
+def _missing(home: Home) -> Blocker:
+    what = f"nothing of the share is in {home.root}"
+    return Blocker(kind="share_missing", what=what, mend="mount the file system that holds it")
 
 
 def of_mounts(home: Home) -> Iterator[Blocker]:
@@ -34,9 +47,11 @@ def of_mounts(home: Home) -> Iterator[Blocker]:
 
 
 def of_snapshot(home: Home, snapshot: SnapshotInstance) -> Iterator[Blocker]:
-    """The snapshot is missing, or another one than is on record."""
+    """The snapshot is missing, alone or with its whole share, or another one than is on record."""
     held = home.snapshot(snapshot.snapshot_id)
-    if not held.exists():
+    if not home.path.is_dir():
+        yield _missing(home)
+    elif not held.exists():
         yield Blocker(kind="snapshot_missing", what=f"{held.path} is not there", mend="delete the snapshot")
     elif held.identity is None or held.identity != snapshot.backend_id:
         what = f"{held.path} is {held.identity or 'nobody'} by its file `identity`, on record is {snapshot.backend_id}"
@@ -76,7 +91,7 @@ def refuse(found: Iterable[Blocker]) -> None:
     """Refuse if anything was found.
 
     Raises:
-        Blocked: with all of it.
+        Blocked: with all of it, each once.
     """
-    if every := list(found):
+    if every := list(dict.fromkeys(found)):
         raise Blocked(*every)

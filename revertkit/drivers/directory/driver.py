@@ -138,9 +138,11 @@ class DirectoryDriver(
         """Take the share out of its users' reach and remove it, also while they have files of it open.
 
         Raises:
-            Blocked: it has snapshots, something is mounted inside, or what stands in its place is not it.
+            Blocked: its file system is not there, it has snapshots, something is mounted inside, or what stands in its
+                place is not it.
         """
         home = self._home(share)
+        refuse(blockers.of_file_system(home, share.backend_id))
         refuse([*blockers.of_snapshots(home), *blockers.of_mounts(home)])
         if home.live() == home.online:
             refuse(blockers.of_identity(home, share.backend_id))
@@ -218,11 +220,11 @@ class DirectoryDriver(
         """Remove the snapshot and what is left of earlier tries to make or remove it.
 
         Raises:
-            Blocked: it is another one than is on record; nothing has changed.
+            Blocked: it is another one than is on record, or nothing of its share is there; nothing has changed.
         """
         home = self._home(snapshot.replica)
         held = home.snapshot(snapshot.snapshot_id)
-        if held.exists() and snapshot.backend_id is not None:
+        if snapshot.backend_id is not None and (held.exists() or not home.path.is_dir()):
             refuse(blockers.of_snapshot(home, snapshot))
         home.drop(held)
 

@@ -8,7 +8,6 @@
         incoming/{identity,data/}                   staged for a revert; after the exchange, what was discarded
         snap-<snapshot id>/{identity,data/}         a snapshot
         *.part  being copied     *.gone  being removed
-    <root>/.revertkit/exchange/                     two empty directories to try an exchange with
 
 Only wrappers are ever renamed, each by one system call, so the mode of the user's own directory never matters and
 there is no instant at which the share is neither here nor there.

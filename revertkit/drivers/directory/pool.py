@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from revertkit.capabilities import Capability
 from revertkit.drivers.directory import tree
@@ -28,14 +29,15 @@ def lacks_of_host() -> list[Lack]:
 
 
 def can_exchange(root: Path) -> bool:
-    """Try whether the file system exchanges two directories, among our own.
+    """Try whether the file system exchanges two directories, in one that goes again.
+
+    Not in the one that holds our own: to be there it has to mean that shares were made here (blockers.py).
 
     Raises:
         BackendError: `root` is not there or cannot be written.
     """
-    with usable(root):
-        (root / OURS).mkdir(mode=0o700, exist_ok=True)
-        return kernel.exchanges_in(root / OURS / "exchange")
+    with usable(root), TemporaryDirectory(prefix=f"{OURS}-", dir=root) as directory:
+        return kernel.exchanges_in(Path(directory))
 
 
 def no_exchange(root: Path) -> Lack:

@@ -79,10 +79,10 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         """Remove it, and all copies in it.
 
         Raises:
-            Blocked: something is mounted inside.
+            Blocked: its file system is not there, or something is mounted inside.
         """
         home = self._home(replica)
-        refuse(blockers.of_mounts(home))
+        refuse([*blockers.of_file_system(home, replica.backend_id), *blockers.of_mounts(home)])
         _go_offline(home)
         home.demolish()
 
