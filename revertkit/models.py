@@ -382,7 +382,9 @@ class Operation(Record):
     rule_id: str | None = None
     new_size: int | None = None
     existing: str | None = Field(None, description="what the backend calls the thing that is managed")
-    status_before: Status | None = Field(None, description="where a failure leads back to, if it leads back")
+    status_before: Status | None = Field(
+        None, description="where an end that changed nothing leads back to, if not to available"
+    )
     forced: bool = Field(False, description="a promotion of what may be behind; a resync that copies all anew")
     host: str
     request_id: str

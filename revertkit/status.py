@@ -58,6 +58,8 @@ class RulesStatus(StrEnum):
 
 A = Status.AVAILABLE
 RE = Status.REVERTING_ERROR
+_RESIZABLE = frozenset({A, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR})
+"""A resize that failed is mended by one that does not: every call of a driver can be repeated."""
 _DELETABLE = frozenset({A, Status.ERROR, Status.ERROR_DELETING})
 
 
@@ -131,8 +133,8 @@ TRANSITIONS: dict[str, Transitions] = {
     "create_share": Transitions(_t(set(), Status.CREATING, A, Status.ERROR)),
     "create_share_from_snapshot": Transitions(_t(set(), Status.CREATING, A, Status.ERROR)),
     "delete_share": Transitions(_t(_DELETABLE | {RE}, Status.DELETING, None, Status.ERROR_DELETING)),
-    "extend_share": Transitions(_t({A}, Status.EXTENDING, A, Status.EXTENDING_ERROR)),
-    "shrink_share": Transitions(_t({A}, Status.SHRINKING, A, Status.SHRINKING_ERROR)),
+    "extend_share": Transitions(_t(_RESIZABLE, Status.EXTENDING, A, Status.EXTENDING_ERROR)),
+    "shrink_share": Transitions(_t(_RESIZABLE, Status.SHRINKING, A, Status.SHRINKING_ERROR)),
     "create_snapshot": Transitions(
         _t({A}, Status.SNAPSHOTTING, A, A),
         _t(set(), Status.CREATING, A, Status.ERROR),

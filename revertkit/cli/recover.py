@@ -30,7 +30,12 @@ def recover(
     with session.manager() as manager:
         share_id = manager.share(session.context(), share).id if share else None
         found = manager.recover(share_id)
-    show_rows([asdict(each) for each in found], COLUMNS, output, "nothing was interrupted, and every share is online")
+    show_rows(
+        [asdict(each) for each in found],
+        COLUMNS,
+        output,
+        "nothing was interrupted, and every available share is online",
+    )
     if not all(each.at_rest for each in found):
         raise typer.Exit(NOT_AT_REST)
 

@@ -69,6 +69,7 @@ def revert_to_snapshot(
 def add_to(app: typer.Typer) -> None:
     """Make it a command of `app`."""
     app.command("revert-to-snapshot")(revert_to_snapshot)
+    app.command("revert", hidden=True)(revert_to_snapshot)
 
 
 def _confirm() -> None:

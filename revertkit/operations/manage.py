@@ -62,10 +62,10 @@ class Adopt(Story):
         """Take it off the record."""
         raise NotImplementedError
 
-    def fail(self, case: Case, failure: Exception) -> None:
+    def fail(self, case: Case, failure: Exception) -> str:
         """Let go of it, and leave no row."""
         left = self._let_go(case) if self.gives_back else "it is as it was, and not on record"
-        super().fail(case, BackendError(f"{failure}; {left}"))
+        return super().fail(case, BackendError(f"{failure}; {left}"))
 
     def _let_go(self, case: Case) -> str:
         """Take our marks off again; say what became of it."""
@@ -178,9 +178,9 @@ class UnmanageShare(Story):
         where = f" as {found.existing}" if found else ""
         return Work(said=f"share {case.share.id} is left on backend {case.share.pool.backend}{where}, with its data")
 
-    def fail(self, case: Case, failure: Exception) -> None:
+    def fail(self, case: Case, failure: Exception) -> str:
         """Leave the status that it had, and bring it online again if it was."""
-        super().fail(case, BackendError(f"{failure}{self._again_online(case)}"))
+        return super().fail(case, BackendError(f"{failure}{self._again_online(case)}"))
 
     def _again_online(self, case: Case) -> str:
         if case.operation.status_before is not Status.AVAILABLE:

@@ -178,11 +178,11 @@ class UnmanageSnapshot(Story):
         where = f" as {ours[0].existing}" if ours else ""
         return Work(said=f"snapshot {case.target.snapshot_id} is left on backend {case.share.pool.backend}{where}")
 
-    def fail(self, case: Case, failure: Exception) -> None:
+    def fail(self, case: Case, failure: Exception) -> str:
         """Leave the status that it had, and bring it online again if it was."""
         trouble = snapshot_or_trouble(case).trouble if case.operation.status_before is Status.AVAILABLE else ""
         then = f"; then, {trouble}; mend that and unmanage it again" if trouble else ""
-        super().fail(case, BackendError(f"{failure}{then}"))
+        return super().fail(case, BackendError(f"{failure}{then}"))
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Remove the row once nothing of ours is on it."""

@@ -208,15 +208,16 @@ class PromoteReplica(OfReplica):
         """Bring the share online where it is now."""
         return bring_online(case.site, case.share.id)
 
-    def fail(self, case: Case, failure: Exception) -> None:
+    def fail(self, case: Case, failure: Exception) -> str:
         """Leave the active one as it was; or, where they have changed places, say that the new one is offline."""
         with case.site.store.read() as tx:
             recorded = operations.get(tx, case.operation.id).recorded
         if recorded:
             found = f"replica {case.other.id} is the active one, but cannot be brought online: {failure}"
-            super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
-        else:
-            super().fail(case, BackendError(f"{failure}{self._put_back(case) or '; the active replica is as before'}"))
+            return super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
+        return super().fail(
+            case, BackendError(f"{failure}{self._put_back(case) or '; the active replica is as before'}")
+        )
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Move both to rest; once they have changed places on record, that is done."""

@@ -7,13 +7,14 @@ time-out or heartbeat. Children of a dead owner (each carries REVERTKIT_OPERATIO
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from revertkit.errors import NotFound
-from revertkit.locks import Busy
+from revertkit.locks import Busy, Held
 from revertkit.log import get_logger
 from revertkit.models import Operation, Outcome, Share, ShareReplica
 from revertkit.operations import STORIES, load_case, lock_ids
@@ -28,6 +29,10 @@ from revertkit.system.run import operation as operation_of_children
 log = get_logger(__name__)
 CHILDREN_SECONDS = 60.0
 _ONLINE = "bringing it online"
+_AT_REST = frozenset({Status.AVAILABLE, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR})
+"""The statuses of a share that is whole, so that it is to be online."""
+LETTING_GO_SECONDS = 1.0
+"""For whoever only asks whether a lock is taken, and lets it go at once."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
         last = {share.id: operations.last_revert(tx, share.id) for share in broken}
     told += [_held(site, op) for share in broken if share_id in (None, share.id) and (op := last[share.id])]
     with site.store.read() as tx:
-        resting = shares.on_host(tx, site.host, {Status.AVAILABLE})
+        resting = shares.on_host(tx, site.host, _AT_REST)
     told += [bad for share in resting if share_id in (None, share.id) and (bad := _ensure(site, share.id))]
     with site.store.read() as tx:
         following = replicas.following(tx, site.host)
@@ -79,7 +84,7 @@ def interrupted(site: Site) -> list[Operation]:
 def _ownerless(site: Site, operation: Operation) -> bool:
     try:
         site.locks.hold(*lock_ids(site, operation)).release()
-    except Busy:
+    except (Busy, NotFound):  # somebody works on it, or ended it since
         return False
     return True
 
@@ -87,7 +92,7 @@ def _ownerless(site: Site, operation: Operation) -> bool:
 def _held(site: Site, operation: Operation) -> Recovered:
     """Recover one operation under its locks, unless its owner lives."""
     try:
-        with site.locks.hold(*lock_ids(site, operation)):
+        with _locks_of(site, operation):
             return _asked_again(site, operation)
     except Busy:
         return _told(operation, "under way: its process is alive", at_rest=True)
@@ -96,11 +101,27 @@ def _held(site: Site, operation: Operation) -> Recovered:
         return _ended(site, operation) or _told(operation, f"it cannot be recovered now: {failure}", at_rest=False)
 
 
+def _locks_of(site: Site, operation: Operation) -> Held:
+    """Take the locks of an operation; whoever only looked whether it has an owner has let go within a moment.
+
+    Raises:
+        Busy: its owner lives.
+    """
+    deadline = time.monotonic() + LETTING_GO_SECONDS
+    while True:
+        try:
+            return site.locks.hold(*lock_ids(site, operation))
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def _asked_again(site: Site, operation: Operation) -> Recovered:
     """Look again under the locks: the owner may have ended it between our look and its end."""
     if ended := _ended(site, operation):
         return ended
-    if operation.finished_at and _found(site, operation.share_id, Status.REVERTING_ERROR) is None:
+    if operation.finished_at and _found(site, operation.share_id, {Status.REVERTING_ERROR}) is None:
         return _told(operation, "it was settled meanwhile", at_rest=True)
     if left := _children_left(operation.id):
         return _told(operation, f"left alone: its processes {left} still run; try again later", at_rest=False)
@@ -135,7 +156,7 @@ def _told(operation: Operation, found: str, *, at_rest: bool) -> Recovered:
 
 
 def _ensure(site: Site, share_id: str) -> Recovered | None:
-    """Bring an available share online as it is on record now, under its lock; answer only what went wrong."""
+    """Bring a share at rest online as it is on record now, under its lock; answer only what is left to mend."""
     try:
         with site.locks.hold(share_id):
             trouble = _rested(site, share_id)
@@ -148,20 +169,24 @@ def _ensure(site: Site, share_id: str) -> Recovered | None:
 
 
 def _rested(site: Site, share_id: str) -> str:
-    """Bring a share online unless it is not available any more; say which snapshots are out of reach."""
-    share = _found(site, share_id, Status.AVAILABLE)
+    """Bring a share online unless it is not at rest any more; say which snapshots are out of reach, and a resize
+    that failed, after which the share is as large as it is on record.
+    """
+    share = _found(site, share_id, _AT_REST)
     if share is None:
         return ""
 
     def ours() -> bool:
-        now = _found(site, share_id, Status.AVAILABLE) if share.replication_type else share
+        now = _found(site, share_id, _AT_REST) if share.replication_type else share
         return now is not None and now.replica.id == share.replica.id
 
     online = bring_online_while(site, share.replica.id, ours, lambda: bring_online(site, share_id))
     if online is None:
         return ""
     keep(site, share, online)
-    return online.trouble
+    if share.status is Status.AVAILABLE:
+        return online.trouble
+    return f"{online.trouble or 'it is online'}; it is {share.status}, of {share.size} GiB: try that again"
 
 
 def _ensure_replica(site: Site, replica: ShareReplica) -> Recovered | None:
@@ -176,9 +201,9 @@ def _ensure_replica(site: Site, replica: ShareReplica) -> Recovered | None:
     return None
 
 
-def _found(site: Site, share_id: str, status: Status) -> Share | None:
+def _found(site: Site, share_id: str, statuses: Collection[Status]) -> Share | None:
     """Read a share again; None if it is gone or in another status by now."""
     with site.store.read() as tx, suppress(NotFound):
         share = shares.get(tx, share_id)
-        return share if share.status is status else None
+        return share if share.status in statuses else None
     return None

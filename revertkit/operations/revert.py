@@ -31,7 +31,7 @@ from revertkit.models import (
 )
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
-from revertkit.operations.story import Case, Story, Superseded, Work, begin, check_in
+from revertkit.operations.story import Case, Story, Superseded, Work, begin, check_free, check_in
 from revertkit.status import FOLLOWING, TRANSITIONS, RuleState
 from revertkit.store import access, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import replicas as replicas_table
@@ -45,7 +45,8 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
     Raises:
         NotSupported: the share was made without ``revert_to_snapshot_support``.
         InvalidInput: it is another share's snapshot.
-        Conflict: a status, a rule that is not settled, or it is not the most recent snapshot; the latest is named.
+        Conflict: something is under way, a status, a rule that is not settled, or it is not the most recent snapshot;
+            the latest is named.
         QuotaExceeded: the size that comes back is over quota.
     """
     rules = TRANSITIONS[OperationKind.REVERT_TO_SNAPSHOT]
@@ -57,14 +58,15 @@ def check(tx: Connection, share: Share, snapshot: Snapshot) -> None:
         )
     if snapshot.share_id != share.id:
         raise InvalidInput(f"snapshot {snapshot.id} is not one of share {share.id}, but of share {snapshot.share_id}")
+    check_free(tx, OperationKind.REVERT_TO_SNAPSHOT, share, snapshot)
     check_in(share.status, rules.share.before, f"share {share.id}")
     check_in(snapshot.status, rules.snapshot.before, f"snapshot {snapshot.id}")
     if snapshots.latest_id(tx, share.id) != snapshot.id:
         latest = snapshots.latest(tx, share.id)
+        mend = "revert to that one, or delete it first" if latest.status in rules.snapshot.before else "delete it first"
         raise Conflict(
             f"snapshot {snapshot.id} is not the most recent one of share {share.id}: that is {latest.id} "
-            f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); "
-            "revert to that one, or delete it first"
+            f"({latest.name or 'no name'}, {latest.status}, {latest.created_at:%Y-%m-%d %H:%M:%S} UTC); {mend}"
         )
     _check_settled(f"share {share.id}", access.OF_SHARES.listed(tx, share.id))
     _check_settled(f"snapshot {snapshot.id}", access.OF_SNAPSHOTS.listed(tx, snapshot.id))
@@ -182,7 +184,7 @@ class RevertToSnapshot(Story):
         else:
             self.run(case, again=True)
 
-    def fail(self, case: Case, failure: Exception) -> None:
+    def fail(self, case: Case, failure: Exception) -> str:
         """Leave ``reverting_error`` with what was found; a share with its old data is online again."""
         with case.site.store.read() as tx:
             recorded = operations.get(tx, case.operation.id).recorded
@@ -190,7 +192,7 @@ class RevertToSnapshot(Story):
             found = f"the share is reverted, but cannot be brought online: {failure}"
         else:
             found = self._found(case, failure)
-        super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
+        return super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
 
     def _found(self, case: Case, failure: Exception) -> str:
         try:

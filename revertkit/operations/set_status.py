@@ -33,10 +33,12 @@ def of_share(site: Site, share: Share, status: Status) -> None:
 
 
 def of_snapshot(site: Site, snapshot: Snapshot, status: Status) -> None:
-    """Set the status of a snapshot; as :func:`of_share`."""
+    """Set the status of a snapshot; as :func:`of_share`, and `recover` has to find it as the failed revert left it."""
     _check(status)
     with site.locks.hold(snapshot.share_id), site.store.write() as tx:
         _check_unowned(snapshot.share_id, operations.unfinished(tx, share_id=snapshot.share_id))
+        if shares.get(tx, snapshot.share_id).status is Status.REVERTING_ERROR:
+            raise Conflict(f"share {snapshot.share_id} is reverting_error: run `revertkit recover` first")
         move(tx, instances, snapshot.instance_id, RESTING, status, site.now())
 
 

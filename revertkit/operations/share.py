@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from revertkit import quota, share_types
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsCreateFromSnapshot, SupportsExtend, SupportsShrink
-from revertkit.errors import Conflict, InvalidInput, NotSupported
+from revertkit.errors import BackendError, Conflict, InvalidInput, NotSupported
+from revertkit.log import get_logger
 from revertkit.models import (
     Context,
     Operation,
@@ -25,9 +26,11 @@ from revertkit.models import (
     new_id,
 )
 from revertkit.operations.site import Site
-from revertkit.operations.story import Case, Story, Work, begin, check_in
+from revertkit.operations.story import Case, Story, Superseded, Work, begin, check_in
 from revertkit.status import Status
 from revertkit.store import operations, shares, snapshots
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ def accept_resize(
             f"share {share.id} has {share.size} GiB by now; {new_size} is no {'growth' if grow else 'shrink'}"
         )
     kind = OperationKind.EXTEND_SHARE if grow else OperationKind.SHRINK_SHARE
-    operation = operation_for(kind, context, site, share, new_size=new_size)
+    operation = operation_for(kind, context, site, share, new_size=new_size, status_before=share.status)
     begin(tx, operation, share)
     if grow:
         growth = quota.growth(share, new_size)
@@ -211,24 +214,39 @@ def accept_resize(
     return operation
 
 
-class ExtendShare(Story):
+class _Resize(Story):
+    """A share of another size."""
+
+    comes_online = True
+    puts_back = True
+
+    def fail(self, case: Case, failure: Exception) -> str:
+        """Have the share online all the same, if it can be, at the size that is on record."""
+        try:
+            self.back_online(case)
+        except Superseded:
+            raise
+        except Exception as second:
+            log.error("share is offline", share=case.share.id, exc_info=second)
+            found = "; ".join(dict.fromkeys([str(failure), f"it is offline: {second}"]))
+            return super().fail(case, BackendError(f"{found}; mend that and run `revertkit recover`"))
+        return super().fail(case, BackendError(f"{failure}; the share is online; mend that and try again"))
+
+
+class ExtendShare(_Resize):
     """A larger share."""
 
     kind = OperationKind.EXTEND_SHARE
-    comes_online = True
-    puts_back = True
 
     def work(self, case: Case) -> Work:
         """Grow it."""
         return Work(share=verbs(case.driver, SupportsExtend).extend_share(case.replica, _new_size(case)))
 
 
-class ShrinkShare(Story):
+class ShrinkShare(_Resize):
     """A smaller share."""
 
     kind = OperationKind.SHRINK_SHARE
-    comes_online = True
-    puts_back = True
 
     def work(self, case: Case) -> Work:
         """Shrink it."""

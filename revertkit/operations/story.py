@@ -153,10 +153,10 @@ class Story:
             if self.puts_back and isinstance(failure, Blocked) and not again:
                 self.finish(case, Outcome.UNCHANGED, str(failure))
                 raise
-            self.fail(case, failure)
+            said = self.fail(case, failure)
             if isinstance(failure, QuotaExceeded):
                 raise
-            raise _failed(case, failure) from failure
+            raise _failed(case, said) from failure
         self.conclude(case, work.said)
 
     def conclude(self, case: Case, said: str) -> None:
@@ -170,8 +170,7 @@ class Story:
         except Superseded:
             raise
         except Exception as failure:
-            self.fail(case, failure)
-            raise _failed(case, failure) from failure
+            raise _failed(case, self.fail(case, failure)) from failure
         self.finish(case, Outcome.DONE, said, online)
 
     def recover(self, case: Case) -> None:
@@ -185,10 +184,11 @@ class Story:
         else:
             self.run(case, again=True)
 
-    def fail(self, case: Case, failure: Exception) -> None:
-        """End the operation as failed, with what was found."""
+    def fail(self, case: Case, failure: Exception) -> str:
+        """End the operation as failed, with what was found; answer that."""
         log.error("operation failed", operation=case.operation.id, kind=self.kind, exc_info=failure)
         self.finish(case, Outcome.FAILED, str(failure))
+        return str(failure)
 
     def online(self, case: Case) -> Online:
         """Bring the share online as it is on record now, and its snapshots; one out of reach is told, not raised."""
@@ -273,8 +273,10 @@ def _superseded(case: Case) -> Superseded:
     return Superseded(f"{what} was superseded: a replica of it is promoted by force on another host")
 
 
-def _failed(case: Case, failure: Exception) -> OperationFailed:
-    return OperationFailed(f"{spoken(case.operation.kind)} failed (share {case.share.id}): {failure}")
+def _failed(case: Case, said: str) -> OperationFailed:
+    rule = TRANSITIONS[case.operation.kind].share
+    left = f" is {rule.failed}" if rule and rule.failed and not rule.back else ""
+    return OperationFailed(f"{spoken(case.operation.kind)} failed (share {case.share.id}{left}): {said}")
 
 
 def begin(
@@ -294,10 +296,7 @@ def begin(
         Conflict: another operation of the share, or one that reads the snapshot, is on record as under way, or a
             status is not one to begin from.
     """
-    others = [other for other in operations.unfinished(tx, share_id=share.id) if not _beside(operation, other)]
-    others += operations.unfinished(tx, snapshot_id=snapshot.id) if snapshot else []
-    if others:
-        raise Conflict(_in_the_way(share, others[0]))
+    check_free(tx, operation.kind, share, snapshot, operation.replica_id)
     transitions = TRANSITIONS[operation.kind]
     row = _Row(tx, operation.created_at, at_rest)
     if transitions.share_in:
@@ -330,15 +329,36 @@ BESIDE = frozenset({OperationKind.CREATE_REPLICA, OperationKind.DELETE_REPLICA})
 """They touch nothing but their own replica, and may take long: whatever is done to the active one goes on."""
 
 
-def _beside(one: Operation, other: Operation) -> bool:
-    return one.replica_id != other.replica_id and (one.kind in BESIDE or other.kind in BESIDE)
+def check_free(
+    tx: Connection, kind: OperationKind, share: Share, snapshot: Snapshot | None = None, replica_id: str | None = None
+) -> None:
+    """See that nothing is on record as under way that an operation of this `kind` has to wait for.
+
+    `replica_id` is of the replica that it is about, where that is not the active one.
+
+    Raises:
+        Conflict: an operation of the share, or one that reads the snapshot, is; names it, and `recover`.
+    """
+    others = [
+        other
+        for other in operations.unfinished(tx, share_id=share.id)
+        if other.replica_id == (replica_id or share.replica.id) or not {kind, other.kind} & BESIDE
+    ]
+    others += operations.unfinished(tx, snapshot_id=snapshot.id) if snapshot else []
+    if others:
+        raise Conflict(_in_the_way(share, others[0]))
 
 
 def check_in(found: Status, allowed: Collection[Status], what: str) -> None:
     """Raise a Conflict that names the status found, unless it is one of `allowed`."""
     if found not in allowed:
-        mend = "; run `revertkit recover`" if found is Status.REVERTING_ERROR else ""
-        raise Conflict(f"{what} is {found}, and has to be {' or '.join(sorted(allowed))}{mend}")
+        raise Conflict(f"{what} is {found}, and has to be {' or '.join(sorted(allowed))}{_way_out(found)}")
+
+
+def _way_out(found: Status) -> str:
+    if found is Status.REVERTING_ERROR:
+        return "; run `revertkit recover`"
+    return "" if found in RESTING else "; if the process that works on it is gone, run `revertkit recover`"
 
 
 def _in_the_way(share: Share, other: Operation) -> str:
@@ -352,7 +372,7 @@ def _in_the_way(share: Share, other: Operation) -> str:
 def _close(tx: Connection, case: Case, table: Table, row_id: str, rule: Transition, outcome: Outcome) -> None:
     """Move one row from "during" (or from what an earlier, failed end left) to where `outcome` leaves it."""
     failed = case.operation.status_before if rule.back else rule.failed
-    unchanged = failed if rule.back else Status.AVAILABLE
+    unchanged = case.operation.status_before or Status.AVAILABLE
     to = {Outcome.DONE: rule.done, Outcome.FAILED: failed, Outcome.UNCHANGED: unchanged}[outcome]
     if to is not None:
         move(tx, table, row_id, {rule.during, *({failed} if failed else ())}, to, case.site.now())

@@ -12,11 +12,12 @@ from support import CONTEXT, Parked, assert_at_rest, open_manager, stop
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.drivers.memory.driver import merge
 from revertkit.drivers.memory.storage import STORAGE
-from revertkit.errors import BackendError, Conflict, OperationFailed
+from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed
 from revertkit.manager import ShareManager
-from revertkit.models import Replica, Share
+from revertkit.models import Blocker, Operation, Replica, Share
 from revertkit.operations import recover as recovery
 from revertkit.operations import revert as revert_story
+from revertkit.operations.site import Site
 from revertkit.status import Status
 from revertkit.system import processes
 
@@ -24,6 +25,16 @@ from revertkit.system import processes
 def fail(*_: Any) -> Any:
     """Be a backend that is out of order."""
     raise BackendError("out of order")
+
+
+def refuse(*_: Any) -> Any:
+    """Be a backend that something stands in the way of."""
+    raise Blocked(Blocker(kind="does_not_fit", what="too much", mend="remove some"))
+
+
+def unmounted(*_: Any) -> Any:
+    """Be a backend that brings nothing online."""
+    raise BackendError("no mount")
 
 
 def boot() -> None:
@@ -311,3 +322,132 @@ def test_a_status_is_set_where_the_backend_can_be_asked(
     with pytest.raises(Conflict, match="on host node-1"):
         manager.set_share_status(CONTEXT, share.id, Status.AVAILABLE)
     assert manager.share(CONTEXT, share.id).status is Status.REVERTING_ERROR
+
+
+@pytest.mark.parametrize(
+    ("verb", "size", "status"), [("extend", 20, "extending_error"), ("shrink", 5, "shrinking_error")]
+)
+def test_a_failed_resize_leaves_the_share_online_and_says_the_way_out(
+    manager: ShareManager, share: Share, verb: str, size: int, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole, and so is brought online, also by a recovery, which never says that nothing is left to mend."""
+    resize = getattr(manager, f"{verb}_share")
+
+    def half(backend: MemoryDriver, replica: Replica, new_size: int) -> Any:
+        boot()
+        return fail()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, f"{verb}_share", half)
+        with pytest.raises(OperationFailed, match=rf"is {status}\): out of order; the share is online; .*again"):
+            resize(CONTEXT, share.id, size)
+    assert online(manager, share)
+    boot()
+    (told,) = manager.recover()
+    assert not told.at_rest
+    assert f"it is {status}, of 10 GiB" in told.found
+    assert online(manager, share)
+    assert resize(CONTEXT, share.id, size).size == size
+    assert manager.recover() == []
+
+
+def test_a_refusal_mends_no_failed_resize(manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It changes nothing: neither the share nor its status."""
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "extend_share", fail)
+        with pytest.raises(OperationFailed):
+            manager.extend_share(CONTEXT, share.id, 20)
+    monkeypatch.setattr(MemoryDriver, "shrink_share", refuse)
+    with pytest.raises(Blocked):
+        manager.shrink_share(CONTEXT, share.id, 5)
+    assert manager.share(CONTEXT, share.id).status is Status.EXTENDING_ERROR
+
+
+def test_a_resize_that_leaves_the_share_offline_says_so(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both what failed first and what keeps it offline, and `recover`."""
+    monkeypatch.setattr(MemoryDriver, "extend_share", fail)
+    monkeypatch.setattr(MemoryDriver, "ensure_share", unmounted)
+    with pytest.raises(OperationFailed, match=r"out of order; it is offline: no mount; .*`revertkit recover`"):
+        manager.extend_share(CONTEXT, share.id, 20)
+
+
+def test_what_a_failed_revert_says_is_what_is_on_record(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the share is, whether anything was lost, and what to do: whoever waits reads no message list."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    monkeypatch.setattr(MemoryDriver, "revert_to_snapshot", fail)
+    with pytest.raises(OperationFailed) as failed:
+        manager.revert_to_snapshot(CONTEXT, snapshot.id)
+    assert str(failed.value) == (
+        f"revert to snapshot failed (share {share.id} is reverting_error): out of order; the share is online with its "
+        "old data, nothing was lost; mend that and run `revertkit recover`"
+    )
+    assert str(failed.value).endswith(manager.messages(CONTEXT)[0].text.removeprefix("revert to snapshot: "))
+
+
+def test_a_dry_run_sees_what_is_under_way(manager: ShareManager, state: Path, share: Share) -> None:
+    """The verdict of the real call: also of the deletion of an older snapshot, and of a revert that was cut."""
+    older, newer = manager.create_snapshot(CONTEXT, share.id), manager.create_snapshot(CONTEXT, share.id)
+    interrupted(state, lambda m: m.delete_snapshot(CONTEXT, older.id))
+    for call in (manager.check_revert, manager.revert_to_snapshot):
+        with pytest.raises(Conflict, match=r"delete snapshot has been under way.*run `revertkit recover`"):
+            call(CONTEXT, newer.id)
+    manager.recover()
+    interrupted(state, lambda m: m.revert_to_snapshot(CONTEXT, newer.id))
+    for call in (manager.check_revert, manager.revert_to_snapshot):
+        with pytest.raises(Conflict, match=r"revert to snapshot has been under way.*run `revertkit recover`"):
+            call(CONTEXT, newer.id)
+
+
+def test_a_latest_snapshot_that_is_broken_is_only_to_be_deleted(manager: ShareManager, share: Share) -> None:
+    """Nobody is sent to revert to what cannot be reverted to."""
+    older, newer = manager.create_snapshot(CONTEXT, share.id), manager.create_snapshot(CONTEXT, share.id)
+    manager.set_snapshot_status(CONTEXT, newer.id, Status.ERROR)
+    with pytest.raises(Conflict, match=rf"{newer.id}.* UTC\); delete it first$"):
+        manager.check_revert(CONTEXT, older.id)
+
+
+def test_the_snapshot_of_a_failed_revert_stays_as_recovery_needs_it(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status set by hand there would keep the revert from ever being settled."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "revert_to_snapshot", fail)
+        with pytest.raises(OperationFailed):
+            manager.revert_to_snapshot(CONTEXT, snapshot.id)
+    with pytest.raises(Conflict, match="run `revertkit recover` first"):
+        manager.set_snapshot_status(CONTEXT, snapshot.id, Status.ERROR)
+    assert all(told.at_rest for told in manager.recover())
+
+
+def test_whoever_only_asks_keeps_no_recovery_from_its_work(
+    manager: ShareManager, state: Path, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every list asks whether something was interrupted, by taking its locks for an instant."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    interrupted(state, lambda m: m.revert_to_snapshot(CONTEXT, snapshot.id))
+    asking = manager.site.locks.hold(share.id)
+    monkeypatch.setattr(recovery.time, "sleep", lambda seconds: asking.release())
+    assert all("under way" not in told.found for told in manager.recover())
+    assert manager.share(CONTEXT, share.id).status is Status.AVAILABLE
+
+
+def test_what_ended_while_it_was_asked_about_was_not_interrupted(
+    manager: ShareManager, state: Path, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot's deletion that ends meanwhile takes the snapshot with it."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    interrupted(state, lambda m: m.delete_snapshot(CONTEXT, snapshot.id))
+    other, lock_ids = open_manager(state, "memory"), recovery.lock_ids
+
+    def meanwhile(site: Site, operation: Operation) -> Any:
+        monkeypatch.undo()
+        assert all(told.at_rest for told in other.recover())
+        return lock_ids(site, operation)
+
+    monkeypatch.setattr(recovery, "lock_ids", meanwhile)
+    assert manager.interrupted() == []
