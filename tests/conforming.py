@@ -33,6 +33,6 @@ def run_suite(home: Path, *argv: str) -> Ran:
     out.unlink(missing_ok=True)
     alone = ["-c", "/dev/null", "--rootdir", str(home), "-p", "no:cacheprovider", "-s", "--color=no"]
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = pytest.main([*alone, *argv, "--report", str(out)])
+        status = pytest.main([*alone, "--report", str(out), *argv])
     print(said.getvalue())
     return Ran(int(status), said.getvalue(), report.read(out) if out.exists() else None)

@@ -61,7 +61,7 @@ class Options:
                 repeat=asked.repeat,
                 points=_points(asked.points),
                 seed=random.randrange(10**6) if asked.seed is None else asked.seed,  # noqa: S311
-                report=Path(asked.report) if asked.report else None,
+                report=_report(asked.report),
             )
         except (ValueError, OSError) as wrong:
             raise pytest.UsageError(f"revertkit conformance: {wrong}") from None
@@ -133,6 +133,12 @@ def _known_failures(file: str | None) -> dict[str, str]:
     if bad := [name for name, reason in found.items() if not (isinstance(reason, str) and reason.strip())]:
         raise ValueError(f'{file}: {bad[0]} has no reason: write "{bad[0]}" = "why it fails"')
     return found
+
+
+def _report(file: str | None) -> Path | None:
+    if file and not Path(file).absolute().parent.is_dir():
+        raise ValueError(f"--report {file}: there is no directory {Path(file).absolute().parent}")
+    return Path(file) if file else None
 
 
 def _points(text: str) -> int | None:

@@ -53,7 +53,8 @@ class Report(_Part):
     options: dict[str, Any] = Field(description="the backend's, as they were")
     claimed: list[str]
     not_claimed: dict[str, str] = Field(description="by capability, why not")
-    proven: list[str] = Field(description="what is claimed and has cases that ran, all of which held")
+    proven: list[str] = Field(description="what is claimed, and all of whose cases ran, at every point, and held")
+    partly: list[str] = Field([], description="what is claimed, and of whose cases some were left out, the others held")
     required: list[str]
     passed: list[str]
     failed: dict[str, str] = Field(description="by case, the first line of what was found")
@@ -127,4 +128,6 @@ def _column(report: Report) -> str:
 def _verdict(report: Report, name: str) -> str:
     if name in report.proven:
         return "proven"
+    if name in report.partly:
+        return "held, not all tried"
     return "claimed, not proven" if name in report.claimed else "no"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import shutil
 import tempfile
@@ -47,8 +48,10 @@ class Run:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.opened = False
+        self.collected: set[str] = set()
         self.outcomes: dict[str, Outcome] = {}
         self.skips: dict[str, Unmet] = {}
+        self.lacking: dict[str, str] = {}
         self.points: list[Swept] = []
         self.left: list[str] = []
         self._stack = ExitStack()
@@ -69,7 +72,7 @@ class Run:
 
         known = {**(self.harness.known_failures if self.options.name else {}), **self.options.known_failures}
         for case in known:
-            if not hasattr(cases, case.partition("[")[0]):
+            if not inspect.isfunction(getattr(cases, case.partition("[")[0], None)):
                 raise LookupError(f"known failure {case!r}: there is no such case")
         return known
 
@@ -144,7 +147,8 @@ class Run:
             options={name: str(value) for name, value in self.harness.options.items()},
             claimed=stage.claimed,
             not_claimed={c.name.lower(): why for c, why in stage.lacks.items() if why},
-            proven=[name for name in stage.claimed if self._proven(name)],
+            proven=[name for name in stage.claimed if self._held(name) and self._whole(name)],
+            partly=[name for name in stage.claimed if self._held(name) and not self._whole(name)],
             required=sorted(self.options.required),
             passed=list(self._named("passed")),
             failed=self._named("failed"),
@@ -159,9 +163,15 @@ class Run:
             left=self.left,
         )
 
-    def _proven(self, name: str) -> bool:
+    def _held(self, name: str) -> bool:
         outcomes = [kept.outcome for kept in self.outcomes.values() if name in kept.needs]
         return "passed" in outcomes and not {"failed", "known failure"} & set(outcomes)
+
+    def _whole(self, name: str) -> bool:
+        """Whether every case that needs this was run, and every point swept."""
+        needed = {case for case, needs in _needs_of_cases().items() if name in needs}
+        tried = {case.partition("[")[0] for case in self.outcomes}
+        return self.options.points is None and needed <= tried and self.collected <= self.outcomes.keys()
 
     def _behaviours(self) -> dict[int, str]:
         found: dict[int, set[str]] = {}
@@ -173,6 +183,16 @@ class Run:
             number: next(told for outcome, told in order.items() if outcome in outcomes)
             for number, outcomes in sorted(found.items())
         }
+
+
+def _needs_of_cases() -> dict[str, set[str]]:
+    from revertkit.conformance import cases
+
+    return {
+        name: {need for mark in vars(case).get("pytestmark", ()) if mark.name == "requires" for need in mark.args}
+        for name, case in vars(cases).items()
+        if inspect.isfunction(case) and name.startswith("test_")
+    }
 
 
 def _first_line(found: pytest.TestReport) -> str:

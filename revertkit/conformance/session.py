@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -39,9 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = Run(Options.of(config))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark known failures, and give cases the time that they may take."""
+    """Keep what there is, before any is left out; mark known failures, and give cases the time that they may take."""
     cases = [item for item in items if _is_case(item)]
+    config.stash[RUN].collected = {item.name for item in cases}
     try:
         known = config.stash[RUN].known_failures if cases else {}
     except (RevertkitError, LookupError) as failure:
@@ -64,13 +66,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except (RevertkitError, LookupError, ValueError) as failure:
         run.close()
         raise pytest.UsageError(f"revertkit conformance: {failure}") from None
+    except BaseException:  # the driver's or the harness's own fault; what the harness has made goes all the same
+        run.close()
+        raise
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take the storage away, and write the report."""
+    """Take the storage away, and write the report; storage that stays is a failure, and the report says so."""
     run = session.config.stash[RUN]
-    if run.opened:
+    if not run.opened:
+        return
+    try:
         run.close()
+    except Exception as failure:  # noqa: BLE001 - a harness is anybody's code
+        run.left.append(f"the storage could not be taken away: {failure!r}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    finally:
         run.write_report()
 
 
@@ -106,12 +117,18 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         _skip(item, missing.unmet)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep what became of each case."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what became of each case; a requirement that is missing is a failure, whatever is known of the case."""
     found = yield
     if _is_case(item):
-        item.config.stash[RUN].keep(item.name, _behaviours(item), _needs(item), found)  # type: ignore[arg-type]
+        run = item.config.stash[RUN]
+        if item.name in run.lacking and hasattr(found, "wasxfail"):
+            found.outcome, found.longrepr = "failed", run.lacking[item.name]
+            del found.wasxfail
+        run.keep(item.name, _behaviours(item), _needs(item), found)
     return found
 
 
@@ -133,7 +150,8 @@ def conformance(request: pytest.FixtureRequest) -> Run:
 def _skip(item: pytest.Item, unmet: Unmet) -> None:
     run = item.config.stash[RUN]
     if unmet.name in run.options.required:
-        pytest.fail(f"{unmet.name} is required, and {unmet.kind}: {unmet.why}", pytrace=False)
+        run.lacking[item.name] = f"{unmet.name} is required, and {unmet.kind}: {unmet.why}"
+        pytest.fail(run.lacking[item.name], pytrace=False)
     run.skipped(item.name, unmet)
     pytest.skip(f"{unmet.kind}: {unmet.name}")
 

@@ -17,10 +17,11 @@ from revertkit.conformance.repeating import RepeatingSite
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.trees import Record, Tree
 from revertkit.driver import ShareDriver, SupportsReplication, SupportsSnapshots
-from revertkit.errors import RevertkitError
+from revertkit.errors import OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
+from revertkit.operations.access import REFUSED
 from revertkit.operations.site import Site
 from revertkit.settings import BackendSettings, Settings
 from revertkit.status import RESTING, RuleState, Status
@@ -243,16 +244,26 @@ class Stage(Claims):
         """
         try:
             return self.manager.allow_access(CONTEXT, share.id, ADDRESS).id
-        except RevertkitError as refused:
-            for rule in self.manager.access_rules(CONTEXT, share.id):
-                self.manager.deny_access(CONTEXT, share.id, rule.id)
-            raise Missing("exports", str(refused)) from None
+        except OperationFailed as failed:
+            self.deny_all(share)
+            if REFUSED not in str(failed):
+                raise
+            raise Missing("exports", str(failed)) from None
+
+    def deny_all(self, share: Share) -> None:
+        """Take away every rule."""
+        for rule in self.manager.access_rules(CONTEXT, share.id):
+            self.manager.deny_access(CONTEXT, share.id, rule.id)
+
+    def exported(self, share: Share) -> object:
+        """Tell to whom the storage itself exports a share now."""
+        return self.harness.exported(self.now(share).replica)
 
     def access(self, share: Share) -> object:
         """Tell who may reach a share: on record, at which locations, and as the storage has it if there is a hook."""
         found = self.now(share)
         rules = [(rule.access_to, rule.access_level, rule.state) for rule in found.replica.rules]
-        really = self.harness.exported(found.replica) if self.hooked("exported") else None
+        really = self.exported(share) if self.hooked("exported") else None
         return found.export_locations, rules, really
 
     # --- at rest

@@ -17,6 +17,8 @@ def told(report: Report) -> Iterator[str]:
     )
     yield f"claimed: {', '.join(report.claimed) or 'nothing'}"
     yield f"proven:  {', '.join(report.proven) or 'nothing'}"
+    if report.partly:
+        yield f"held, but not all of it was tried: {', '.join(report.partly)}"
     for kind in (*map(str, Kind), "other"):
         yield from _skipped(report, kind)
     for case, reason in report.known_failures.items():

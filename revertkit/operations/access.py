@@ -21,6 +21,9 @@ from revertkit.status import RuleState
 from revertkit.store import move, shares
 from revertkit.store.access import OF_SHARES, Rules
 
+REFUSED = "the backend refused the rule"
+"""What an operation says whose rule the driver answered with a reason, instead of raising."""
+
 
 def checked_address(text: str) -> str:
     """Return an IP address or network as it is written in full.
@@ -134,7 +137,7 @@ class _OfShare(Story):
         """
         refused = verbs(case.driver, SupportsAccessRules).update_access(case.replica)
         if why := refused.get(case.operation.rule_id or ""):
-            raise BackendError(f"the backend refused the rule: {why}")
+            raise BackendError(f"{REFUSED}: {why}")
         return Work()
 
     def online(self, case: Case) -> Online:

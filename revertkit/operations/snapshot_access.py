@@ -10,7 +10,7 @@ from revertkit.capabilities import verbs
 from revertkit.driver import SupportsMountableSnapshots
 from revertkit.errors import BackendError, NotSupported
 from revertkit.models import AccessLevel, AccessRule, Context, Operation, OperationKind, Share, Snapshot
-from revertkit.operations.access import Allow, Deny, deny, new_rule
+from revertkit.operations.access import REFUSED, Allow, Deny, deny, new_rule
 from revertkit.operations.online import Online, bring_snapshot_online
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
@@ -85,7 +85,7 @@ class _OfSnapshot(Story):
         """
         refused = verbs(case.driver, SupportsMountableSnapshots).refused_rules(case.target)
         if why := refused.get(case.operation.rule_id or ""):
-            raise BackendError(f"the backend refused the rule: {why}")
+            raise BackendError(f"{REFUSED}: {why}")
         return Work()
 
     def online(self, case: Case) -> Online:

@@ -6,6 +6,8 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from typer.testing import CliRunner
 
 from revertkit.cli.app import app
 from revertkit.conformance import cases
+from revertkit.conformance.harnesses.memory import MemoryHarness
 from revertkit.conformance.requirements import NAMES
 from revertkit.drivers.memory import MemoryDriver
-from revertkit.models import ReplicaReport
+from revertkit.models import Pool, ReplicaReport
 
 QUICK = "revertkit.conformance.cases.test_data::test_everything_is_as_it_was"
 SKIPS = "revertkit.conformance.cases.test_refusals::test_open_share"
@@ -69,8 +72,9 @@ def test_a_known_failure(tmp_path: Path) -> None:
     ran = run(tmp_path, QUICK, "--known-failures", str(known))
     assert ran.status == 1
     assert list(ran.found.failed) == ["test_everything_is_as_it_was"]
-    known.write_text('test_nothing = "x"\n')
-    assert "'test_nothing': there is no such case" in run(tmp_path, QUICK, "--known-failures", str(known)).said
+    for name in ("test_nothing", "test_data"):
+        known.write_text(f'{name} = "x"\n')
+        assert f"{name!r}: there is no such case" in run(tmp_path, QUICK, "--known-failures", str(known)).said
     known.write_text('test_everything_is_as_it_was = ""\n')
     refused = run(tmp_path, QUICK, "--known-failures", str(known))
     assert refused.status == pytest.ExitCode.USAGE_ERROR
@@ -90,6 +94,7 @@ def test_a_known_failure(tmp_path: Path) -> None:
         (("--harness", "revertkit.models:Share"), "is no subclass"),
         (("--require", "everything"), "there is no requirement 'everything'"),
         (("--points", "some"), "--points is 'all' or a number"),
+        (("--report", "nowhere/report.json"), "there is no directory"),
         (("--repeat", "0"), "--repeat is a number from 1"),
         (("-n", "2"), "leave out -n"),
     ],
@@ -152,15 +157,66 @@ def test_only_what_is_measured_may_differ_between_calls(tmp_path: Path, driver: 
     assert (ran.found.passed, list(ran.found.failed)) == (([case], []) if holds else ([], [case]))
 
 
+def test_only_all_of_it_is_proof(tmp_path: Path) -> None:
+    """Some cases, or some points, are some; what was left out by name shows."""
+    ran = run(tmp_path, "revertkit.conformance", "-k", "mountable or mounted or snapshot_access")
+    assert (ran.status, ran.found.proven) == (0, [])
+    assert "held, but not all of it was tried: " in ran.said
+
+
+def test_storage_that_stays_costs_no_report(tmp_path: Path) -> None:
+    """It is a failure, told at the end and in the report; so is a driver that breaks before the first case."""
+    ran = run(tmp_path, QUICK, "--harness", f"{__name__}:Clinging")
+    assert ran.status == pytest.ExitCode.TESTS_FAILED
+    assert ran.found.passed == ["test_everything_is_as_it_was"]
+    assert ran.found.left == ["the storage could not be taken away: OSError('target is busy')"]
+    assert "left on the backend: the storage could not be taken away" in ran.said
+    Clinging.left = False
+    run(tmp_path, QUICK, "--harness", f"{__name__}:Clinging", "--driver", f"{__name__}:BrokenReport")
+    assert Clinging.left, "what the harness had made was left behind"
+
+
+class Clinging(MemoryHarness):
+    """Storage that is busy when it has to go."""
+
+    left = False
+
+    @contextmanager
+    def storage(self, home: Path) -> Iterator[Mapping[str, Any]]:
+        with super().storage(home) as options:
+            try:
+                yield options
+            finally:
+                Clinging.left = True
+        raise OSError("target is busy")
+
+
+class BrokenReport(MemoryDriver):
+    """Its report has a fault of its own."""
+
+    def pools(self) -> list[Pool]:
+        raise AttributeError("pools")
+
+
+def test_a_requirement_beats_a_known_failure(tmp_path: Path) -> None:
+    """What is missing was never tried, and so did not fail as is known."""
+    known = tmp_path / "known.toml"
+    known.write_text('test_open_share = "it was open once"\n')
+    ran = run(tmp_path, SKIPS, "--known-failures", str(known), "--require", "hold")
+    assert ran.status == 1
+    assert list(ran.found.failed) == ["test_open_share"]
+    assert ran.found.known_failures == {}
+
+
 def test_reports_make_a_table(tmp_path: Path) -> None:
-    """What is proven, what is only claimed, and what is not there."""
+    """What has been tried and held, what is only claimed, and what is not there; one case proves nothing whole."""
     files = []
     for driver in ("memory", "directory"):
         run(tmp_path, QUICK, "--driver", driver)
         files.append(str((tmp_path / "report.json").rename(tmp_path / f"{driver}.json")))
     table = CliRunner().invoke(app, ["driver", "matrix", *files]).stdout.splitlines()
     assert table[:2] == ["|  | memory | directory |", "| --- | --- | --- |"]
-    assert "| revert | proven | proven |" in table
+    assert "| revert | held, not all tried | held, not all tried |" in table
     assert "| mountable_snapshots | claimed, not proven | no |" in table
     rows = json.loads(CliRunner().invoke(app, ["driver", "matrix", *files, "--format", "json"]).stdout)
     assert {"what": "cases that hold", "memory": 1, "directory": 1} in rows

@@ -59,8 +59,11 @@ class BtrfsHarness(LocalHarness):
         """Take one beside the shares."""
         path = self._root / f"by-hand-{new_id()[:8]}"
         btrfs.snapshot(self._home(share).online, path, read_only=True)
-        yield lambda: path.name if path.exists() else ""
-        btrfs.delete(path)
+        try:
+            yield lambda: path.name if path.exists() else ""
+        finally:
+            if path.exists():
+                btrfs.delete(path)
 
     def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
         """Let it be written to."""

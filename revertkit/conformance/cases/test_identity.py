@@ -15,8 +15,10 @@ from revertkit.models import AccessLevel, Share
 from revertkit.system.run import run, tool
 
 __all__ = [
+    "test_access_follows_the_rules",
     "test_access_rules_stay",
     "test_nfs_client_that_stays_mounted",
+    "test_nothing_is_left_on_the_backend",
     "test_paths_and_file_system_stay",
     "test_size_comes_back_after_a_growth",
     "test_size_comes_back_after_a_shrink",
@@ -51,6 +53,39 @@ def test_access_rules_stay(stage: Stage) -> None:
     assert stage.access(share) == before
     stage.opened().recover()
     assert stage.access(share) == before
+
+
+@behaviour(15)
+@requires("access_rules", "exports", "exported")
+def test_access_follows_the_rules(stage: Stage) -> None:
+    """Nobody reaches a share without a rule; each is in force as it says; what is denied is served no more."""
+    share = stage.share()
+    assert not stage.exported(share), "nobody has been let in"
+    stage.allow(share)
+    written = stage.exported(share)
+    assert written, "the rule is on record, and nothing is exported"
+    reader = stage.manager.allow_access(CONTEXT, share.id, "192.0.2.0/24", AccessLevel.RO)
+    assert stage.exported(share) != written, "a second rule changes nothing"
+    stage.deny_all(share)
+    assert not stage.exported(share), "all are denied, and it is exported still"
+    stage.manager.allow_access(CONTEXT, share.id, reader.access_to, AccessLevel.RO)
+    read_only = stage.exported(share)
+    stage.deny_all(share)
+    stage.manager.allow_access(CONTEXT, share.id, reader.access_to, AccessLevel.RW)
+    assert stage.exported(share) != read_only, "who may only read is served as who may write"
+
+
+@behaviour(17)
+@requires("leftovers")
+def test_nothing_is_left_on_the_backend(stage: Stage) -> None:
+    """Beyond what is on record, after all that was made has been used and deleted."""
+    share = stage.share()
+    stage.assert_nothing_left()
+    if stage.claims("snapshots"):
+        stage.taken(share, "first")
+        stage.assert_nothing_left()
+    assert stage.clear() == []
+    stage.assert_nothing_left()
 
 
 @behaviour(15)

@@ -43,9 +43,11 @@ class MemoryHarness(Harness):
         """Begin with nothing, and forget all afterwards."""
         for backend in (self.backend, self._peer):
             STORAGE.pop(backend, None)
-        yield self.configured
-        for backend in (self.backend, self._peer):
-            STORAGE.pop(backend, None)
+        try:
+            yield self.configured
+        finally:
+            for backend in (self.backend, self._peer):
+                STORAGE.pop(backend, None)
 
     def tree(self, share: Replica, locations: Sequence[ExportLocation]) -> Tree:
         """Reach it through the driver's own way for users."""

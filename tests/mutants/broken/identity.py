@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from broken.base import Broken
 from revertkit.models import (
+    AccessLevel,
     ExportLocation,
     Replica,
     Reverted,
     SnapshotInstance,
+    Stored,
 )
 
 
@@ -50,3 +54,42 @@ class ChangesThePath(Broken):
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         super().ensure_share(share)
         return [ExportLocation(path=f"memory:/{self.backend}/{self.held(share).identity}")]
+
+
+class NeverRevokes(Broken):
+    """What was let in once is served for good."""
+
+    seen_by = "test_access_follows_the_rules"
+
+    def update_access(self, share: Replica) -> dict[str, str]:
+        before = self.held(share).exported_to
+        answer = super().update_access(share)
+        self.held(share).exported_to = (*(rule for rule in before if rule not in share.rules), *share.rules)
+        return answer
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        before = self.held(share).exported_to
+        locations = super().ensure_share(share)
+        self.held(share).exported_to = before
+        return locations
+
+
+class ReadOnlyIsReadWrite(Broken):
+    """Who may only read is served as who may write."""
+
+    seen_by = "test_access_follows_the_rules"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        wide = tuple(rule.model_copy(update={"access_level": AccessLevel.RW}) for rule in share.rules)
+        return super().ensure_share(share.model_copy(update={"rules": wide}))
+
+
+class LeavesAStagingCopy(Broken):
+    """What was staged for a snapshot stays on the backend."""
+
+    seen_by = "test_nothing_is_left_on_the_backend"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        answer = super().create_snapshot(snapshot)
+        self.held(snapshot.replica).snapshots["staging"] = replace(self.target(snapshot), mark="")
+        return answer
