@@ -10,7 +10,7 @@ from revertkit import scheduler
 from revertkit.acceptance import scope_of
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication
-from revertkit.errors import NotFound
+from revertkit.errors import Conflict, NotFound
 from revertkit.locks import of_replica
 from revertkit.models import Context, PoolId, Share, ShareReplica
 from revertkit.operations import promote as promote_story
@@ -74,6 +74,18 @@ class Replication(Placement):
         verbs(self._driver(found.pool), SupportsReplication)
         accept = partial(replica_story.accept_delete, site=self.site, context=context, replica=found, force=force)
         self._start(accept, of_replica(found.id))
+
+    def forget_replica(self, context: Context, replica_id: str) -> None:
+        """Take a replica off the record whose backend or host is gone for good. What it holds, if anything, stays.
+
+        Raises:
+            NotFound, Conflict: nothing has changed; its backend is here, so that it can be deleted, among others.
+        """
+        found = self.replica(context, replica_id)
+        if found.pool.host == self.site.host and found.pool.backend in self.site.backends:
+            raise Conflict(f"the backend of replica {found.id}, {found.pool.backend}, is configured here: delete it")
+        with self._hold(of_replica(found.id)), self.site.store.write() as tx:
+            replica_story.forget(tx, self.site, found)
 
     def promote_replica(self, context: Context, replica_id: str, *, force: bool = False) -> ShareReplica:
         """Make a replica the active one; what was active follows it from then on.

@@ -98,12 +98,27 @@ def show(ctx: typer.Context, replica: ReplicaArgument, output: FormatOption = Fo
 
 
 @app.command("delete")
-def delete(ctx: typer.Context, replica: ReplicaArgument, force: Force = False) -> None:
+def delete(
+    ctx: typer.Context,
+    replica: ReplicaArgument,
+    force: Force = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Only take it off the record: its host or backend is gone for good. Nothing is asked of it, and what "
+            "it holds, should it come back, stays there.",
+        ),
+    ] = False,
+) -> None:
     """Delete a replica that is not active, and its copies of snapshots. The share and its snapshots stay."""
     session = session_of(ctx)
     with session.manager() as manager:
-        manager.delete_replica(session.context(), replica, force=force)
-    say(f"replica {replica} is deleted")
+        if forget:
+            manager.forget_replica(session.context(), replica)
+        else:
+            manager.delete_replica(session.context(), replica, force=force)
+    say(f"replica {replica} is {'forgotten' if forget else 'deleted'}")
 
 
 @app.command("promote")

@@ -29,7 +29,7 @@ from revertkit.models import (
 from revertkit.operations.look import look
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
-from revertkit.operations.story import Case, Story, Work, begin, check_in
+from revertkit.operations.story import BESIDE, Case, Story, Work, begin, check_in, spoken
 from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import instances
@@ -178,6 +178,24 @@ def accept_delete(tx: Connection, site: Site, context: Context, replica: ShareRe
     operation = operation_for(kind, context, site, share, replica_id=replica.id, host=replica.pool.host)
     begin(tx, operation, share, replica=replica, at_rest=force)
     return operation
+
+
+def forget(tx: Connection, site: Site, replica: ShareReplica) -> None:
+    """Take a replica off the record whose backend or host is gone; nothing is asked of it, and what it holds stays.
+
+    Raises:
+        Conflict: it is the active one, or something that has to be finished first is under way with it.
+    """
+    shares.hold(tx, replica.share_id)
+    replica = replicas.get(tx, replica.id)
+    if replica.active:
+        raise Conflict(f"replica {replica.id} is the active one of share {replica.share_id}; promote another first")
+    for left in operations.unfinished(tx, replica_id=replica.id):
+        if left.kind not in BESIDE:
+            raise Conflict(f"replica {replica.id} is being worked on ({spoken(left.kind)}); run `revertkit recover`")
+        operations.finish(tx, left.id, Outcome.FAILED, f"replica {replica.id} was forgotten", site.now())
+    replicas.remove(tx, replica.id)
+    snapshots.sweep(tx, replica.share_id)
 
 
 class DeleteReplica(OfReplica):

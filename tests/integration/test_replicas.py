@@ -512,3 +512,34 @@ def test_no_more_than_three_write_transactions(world: World) -> None:
         with counted_writes() as written:
             call()
         assert len(written) <= most
+
+
+@pytest.mark.parametrize("gone", ["backend", "host"])
+def test_a_replica_whose_place_is_gone_is_forgotten(world: World, state: Path, gone: str) -> None:
+    """After a promotion by force nothing else leads out: it could be deleted nowhere, and its share neither."""
+    left = ["far", "third"] if gone == "backend" else ["fast", "far", "third"]
+    with pytest.raises(Conflict, match="configured here: delete it"):
+        world.manager.forget_replica(CONTEXT, world.third)
+    manager = open_manager(state, *left, host="node-1" if gone == "backend" else "node-2")
+    with pytest.raises(Conflict, match="promote another first"):
+        manager.forget_replica(CONTEXT, world.fast)
+    if gone == "backend":
+        manager.promote_replica(CONTEXT, world.far, force=True)
+    lost = world.fast if gone == "backend" else world.third
+    with pytest.raises(RevertkitError, match=r"is not configured|run it there"):
+        manager.delete_replica(CONTEXT, lost, force=True)
+    manager.forget_replica(CONTEXT, lost)
+    assert lost not in [one.id for one in manager.replicas(CONTEXT, "share")]
+    assert len(manager.replicas(CONTEXT, "share")) == 2
+
+
+def test_a_replica_that_is_being_worked_on_is_not_forgotten(world: World, state: Path) -> None:
+    """A deletion that its lost host had begun is over with it; nothing else is."""
+    parked = Parked()
+    open_manager(state, dispatch=parked).delete_replica(CONTEXT, world.third)
+    elsewhere = open_manager(state, host="node-2")
+    with pytest.raises(Conflict, match="living process"):
+        elsewhere.forget_replica(CONTEXT, world.third)
+    stop(parked.accepted[0])
+    elsewhere.forget_replica(CONTEXT, world.third)
+    assert world.manager.interrupted() == []
