@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from revertkit.conformance.stage import ADDRESS, CONTEXT
 from revertkit.conformance.world import Verb, World
 from revertkit.errors import NotFound
@@ -21,10 +23,14 @@ class AllowAccess(Verb):
         """Let an address in."""
         return manager.allow_access(CONTEXT, names[0], ADDRESS)
 
+    def done(self, world: World, *names: str) -> None:
+        """It is let in."""
+        assert world.stage.access(world.share) == world.access, "the share is not exported to whom it is by its rules"
+
     def tried_again(self, world: World, *names: str) -> None:
         """Take away what is there of the rule, and allow again."""
         self.taken_back(world)
-        self.call(world.manager, *names)
+        super().tried_again(world, *names)
 
     def taken_back(self, world: World) -> None:
         """Take the rule away."""
@@ -35,8 +41,12 @@ class AllowAccess(Verb):
 class DenyAccess(AllowAccess):
     """One fewer may mount it."""
 
+    closed: object
+    """To whom it is exported without the rule."""
+
     def prepared(self, world: World) -> tuple[str, ...]:
         """Let it in first."""
+        self.closed = world.stage.access(world.share)
         return (world.share.id, world.stage.allow(world.share))
 
     @staticmethod
@@ -45,12 +55,15 @@ class DenyAccess(AllowAccess):
         manager.deny_access(CONTEXT, *names)
         return None
 
+    def done(self, world: World, *names: str) -> None:
+        """It is let in no more."""
+        assert world.stage.access(world.share) == self.closed, "the share is exported to whom no rule lets in"
+
     def tried_again(self, world: World, *names: str) -> None:
         """Take the rule away unless it is gone."""
-        try:
+        with suppress(NotFound):
             self.call(world.manager, *names)
-        except NotFound:
-            assert not world.manager.access_rules(CONTEXT, world.share.id)
+        self.done(world, *names)
 
 
 class AllowSnapshotAccess(Verb):
@@ -68,12 +81,15 @@ class AllowSnapshotAccess(Verb):
         """Let an address in."""
         return manager.allow_snapshot_access(CONTEXT, names[0], ADDRESS)
 
+    def done(self, world: World, *names: str) -> None:
+        """It is let in, by the record: no hook looks further."""
+        rules = world.manager.snapshot_access_rules(CONTEXT, world.newer.id)
+        assert [(rule.access_to, rule.state) for rule in rules] == [(ADDRESS, RuleState.ACTIVE)]
+
     def tried_again(self, world: World, *names: str) -> None:
         """Take away what is there of the rule, and allow again."""
         self.taken_back(world)
-        AllowSnapshotAccess.call(world.manager, world.newer.id)
-        rules = world.manager.snapshot_access_rules(CONTEXT, world.newer.id)
-        assert [(rule.access_to, rule.state) for rule in rules] == [(ADDRESS, RuleState.ACTIVE)]
+        super().tried_again(world, *names)
 
     def taken_back(self, world: World) -> None:
         """Take the rule away."""
@@ -95,11 +111,16 @@ class DenySnapshotAccess(AllowSnapshotAccess):
         manager.deny_snapshot_access(CONTEXT, *names)
         return None
 
+    def done(self, world: World, *names: str) -> None:
+        """It is let in no more, by the record."""
+        assert not world.manager.snapshot_access_rules(CONTEXT, world.newer.id)
+
     def tried_again(self, world: World, *names: str) -> None:
         """Take the rule away unless it is gone, and let it in again."""
         self.taken_back(world)
-        assert not world.manager.snapshot_access_rules(CONTEXT, world.newer.id)
-        super().tried_again(world)
+        self.done(world, *names)
+        allow = ACCESSING["allow_snapshot_access"]
+        allow.tried_again(world, world.newer.id)
 
 
 ACCESSING: dict[str, Verb] = {

@@ -36,6 +36,11 @@ class Adopting(Verb):
     def let_go(self, world: World) -> None:
         """Let go of it; it stays where it is."""
         self.unmanage(world)
+        self.check_let_go(world)
+
+    def check_let_go(self, world: World) -> None:
+        """See that it is not on record, and there."""
+        assert self.made(world) is None
         assert self.called(), "letting go of it removed it"
 
     @abstractmethod
@@ -48,6 +53,10 @@ class Adopting(Verb):
         made = self.made(world)
         assert made is not None
         return made.id
+
+    def done(self, world: World, *names: str) -> None:
+        """It is ours, with all that it held."""
+        self.check(world)
 
     def recovered(self, world: World) -> None:
         """See that it is one of these two."""
@@ -126,6 +135,10 @@ class UnmanageShare(ManageShare):
         """Let go of it."""
         return manager.unmanage_share(CONTEXT, names[0])
 
+    def done(self, world: World, *names: str) -> None:
+        """It is somebody else's."""
+        self.check_let_go(world)
+
 
 class ManageSnapshot(Adopting):
     """A snapshot that was somebody else's."""
@@ -178,6 +191,10 @@ class UnmanageSnapshot(ManageSnapshot):
     def call(manager: ShareManager, *names: str) -> object:
         """Let go of it."""
         return manager.unmanage_snapshot(CONTEXT, names[0])
+
+    def done(self, world: World, *names: str) -> None:
+        """It is somebody else's."""
+        self.check_let_go(world)
 
 
 ADOPTING: dict[str, Verb] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,16 @@ class Way(StrEnum):
         return self in (Way.DEATH_BEFORE, Way.DEATH_AFTER)
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What became of a call that was to be interrupted."""
+
+    came: bool
+    """Whether it came as far as that point."""
+    answered: bool
+    """Whether it answered success, whatever was done to it."""
+
+
 class Injected(BackendError):
     """What a step raises."""
 
@@ -70,18 +80,19 @@ def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], int]:
     return steps, commands
 
 
-def interrupted(stage: Stage, way: Way, number: int, call: Call, *arguments: Any) -> bool:
-    """Run ``call(manager, *arguments)``, interrupted at its step `number`, from 0; answer whether it came so far."""
+def interrupted(stage: Stage, way: Way, number: int, call: Call, *arguments: Any) -> Ended:
+    """Run ``call(manager, *arguments)``, interrupted at its step `number`, from 0; say how it ended."""
     if way.deadly and stage.harness.outlives_process:
-        return killed(_die, stage.settings, number, way.moment, call, arguments)
+        died = killed(_die, stage.settings, number, way.moment, call, arguments)
+        return Ended(came=died, answered=not died)
     strike = _Strike(number, way.moment, _play_death if way.deadly else _fail)
-    with suppress(RevertkitError, Death), watching(strike):
-        call(stage.manager, *arguments)
-    return strike.struck
+    with watching(strike):
+        answered = _answers(stage, call, arguments)
+    return Ended(strike.struck, answered)
 
 
-def lied_to(stage: Stage, number: int, call: Call, *arguments: Any) -> bool:
-    """Run ``call(manager, *arguments)``, its command `number`, from 0, being a lie; answer whether it came so far."""
+def lied_to(stage: Stage, number: int, call: Call, *arguments: Any) -> Ended:
+    """Run ``call(manager, *arguments)``, its command `number`, from 0, being a lie; say how it ended."""
     seen = 0
 
     def lie(argv: Sequence[str]) -> Completed | None:
@@ -89,9 +100,17 @@ def lied_to(stage: Stage, number: int, call: Call, *arguments: Any) -> bool:
         seen += 1
         return Completed(0, "", "") if seen == number + 1 else None
 
-    with suppress(RevertkitError), pretending(lie):
+    with pretending(lie):
+        answered = _answers(stage, call, arguments)
+    return Ended(seen > number, answered)
+
+
+def _answers(stage: Stage, call: Call, arguments: Sequence[Any]) -> bool:
+    try:
         call(stage.manager, *arguments)
-    return seen > number
+    except (RevertkitError, Death):
+        return False
+    return True
 
 
 class _Strike:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from revertkit.conformance.interruptions import Way, interrupted, lied_to, steps_and_commands
+from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
 from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
@@ -36,6 +36,7 @@ class Sweep:
         """Let it run its course once; answer its steps, and how many of them are commands."""
         names = self.verb.prepared(self.world)
         found = steps_and_commands(lambda: self.verb.call(self.stage.manager, *names))
+        self.verb.done(self.world, *names)
         self.verb.taken_back(self.world)
         return found
 
@@ -80,9 +81,11 @@ class Sweep:
         self._end(swept, chosen)
         return swept
 
-    def _point(self, interrupt: Callable[..., bool]) -> bool:
+    def _point(self, interrupt: Callable[..., Ended]) -> bool:
         names = self.verb.prepared(self.world)
-        came = interrupt(*names)
+        ended = interrupt(*names)
+        if ended.answered:
+            self.verb.done(self.world, *names)
         self._recover()
         self.verb.recovered(self.world)
         self._check()
@@ -91,7 +94,7 @@ class Sweep:
         self._check_size(self.stage.now(self.world.share))
         self.stage.assert_at_rest()
         self.verb.taken_back(self.world)
-        return came
+        return ended.came
 
     def _recover(self) -> None:
         """Start anew, as after the death of the program."""
@@ -105,7 +108,7 @@ class Sweep:
         assert share.status is Status.AVAILABLE, "the share is not available after `recover`"
         self._check_size(share)
         found = tree.record()
-        assert found in self.verb.contents(world), "the share holds neither the old content nor the snapshot's"
+        assert found == self.verb.content(world), "the share does not hold what it has to by what is on record"
         world.now = found
         if self.verb.keeps_access:
             assert stage.access(world.share) == world.access, "the share is not exported as before"

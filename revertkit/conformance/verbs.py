@@ -1,19 +1,19 @@
-"""The operations that are interrupted: how each is called, tried again, and taken back.
+"""The operations that are interrupted: how each is called, seen to be done, tried again, and taken back.
 
-What is called may run in another process, so that it is a function of this module with names for arguments.
+What is called may run in another process, so that it is a function of a module with names for arguments.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from revertkit.conformance.accessing import ACCESSING
 from revertkit.conformance.adopting import ADOPTING
+from revertkit.conformance.resizing import RESIZING
+from revertkit.conformance.reverting import REVERTING
 from revertkit.conformance.stage import CONTEXT, TYPE
-from revertkit.conformance.trees import Record
+from revertkit.conformance.trees import Tree
 from revertkit.conformance.world import FRESH, Verb, World
 from revertkit.manager import ShareManager
-from revertkit.models import Snapshot
+from revertkit.models import Share, Snapshot
 from revertkit.status import Status
 
 
@@ -30,14 +30,21 @@ class CreateShare(Verb):
         (pool,) = names
         return manager.create_share(CONTEXT, 1, name=FRESH, share_type=TYPE, pool=pool)
 
+    def done(self, world: World, *names: str) -> None:
+        """It can be used."""
+        world.stage.tree(self._made(world)).write("word", b"it can be used")
+
+    @staticmethod
+    def _made(world: World) -> Share:
+        made = world.fresh_share()
+        assert made is not None
+        assert made.status is Status.AVAILABLE, made.status
+        return made
+
     def tried_again(self, world: World, *names: str) -> None:
         """Delete what is there of it, and make it again."""
         self.taken_back(world)
-        self.call(world.manager, *names)
-        made = world.fresh_share()
-        assert made is not None
-        assert made.status is Status.AVAILABLE
-        world.stage.tree(made).write("word", b"it can be used")
+        super().tried_again(world, *names)
 
     def taken_back(self, world: World) -> None:
         """Delete it."""
@@ -60,22 +67,24 @@ class CreateShareFromSnapshot(CreateShare):
         pool, snapshot = names
         return manager.create_share(CONTEXT, 1, name=FRESH, share_type=TYPE, pool=pool, snapshot=snapshot)
 
-    def tried_again(self, world: World, *names: str) -> None:
-        """Likewise; it has the snapshot's content."""
-        self.taken_back(world)
-        self.call(world.manager, *names)
-        made = world.fresh_share()
-        assert made is not None
-        assert world.stage.tree(made).record() == world.taken["newer"][1]
+    def done(self, world: World, *names: str) -> None:
+        """It has the snapshot's content, and can be used."""
+        found = world.stage.tree(self._made(world)).record()
+        assert found == world.taken["newer"][1], "it does not hold what the snapshot holds"
+        super().done(world, *names)
 
 
 class DeleteShare(Verb):
     """The end of a share."""
 
+    tree: Tree
+    """How its content was reached."""
+
     def prepared(self, world: World) -> tuple[str, ...]:
         """Make one that has content."""
         made = world.stage.share(name=FRESH)
         world.stage.planted(made, "fresh")
+        self.tree = world.stage.tree(made)
         return (made.id,)
 
     @staticmethod
@@ -85,66 +94,16 @@ class DeleteShare(Verb):
         manager.delete_share(CONTEXT, share)
         return None
 
+    def done(self, world: World, *names: str) -> None:
+        """It is neither on record nor to be read."""
+        assert world.fresh_share() is None
+        assert not self.tree.reachable(), "the share is deleted, and can be read"
+
     def tried_again(self, world: World, *names: str) -> None:
         """Delete it unless it is gone."""
         if world.fresh_share():
             self.call(world.manager, *names)
-        assert world.fresh_share() is None
-
-
-class ExtendShare(Verb):
-    """A larger share."""
-
-    needs = ("extend",)
-    changes = False
-    sizes = (1, 2)
-
-    def prepared(self, world: World) -> tuple[str, ...]:
-        """Make one of the smaller size."""
-        made = world.stage.share(self.sizes[0], name=FRESH)
-        self.held = world.stage.planted(made, "fresh")
-        return (made.id,)
-
-    @staticmethod
-    def call(manager: ShareManager, *names: str) -> object:
-        """Grow it."""
-        return manager.extend_share(CONTEXT, names[0], 2)
-
-    def recovered(self, world: World) -> None:
-        """Set a status of failure back by hand, as an administrator would who has looked."""
-        made = world.fresh_share()
-        assert made is not None
-        if made.status in (Status.EXTENDING_ERROR, Status.SHRINKING_ERROR):
-            world.manager.set_share_status(CONTEXT, made.id, Status.AVAILABLE)
-            world.manager.recover()
-        assert world.stage.now(made).status is Status.AVAILABLE
-        assert world.stage.tree(made).record() == self.held
-
-    def tried_again(self, world: World, *names: str) -> None:
-        """Resize it unless that is done."""
-        made = world.fresh_share()
-        assert made is not None
-        if made.size != self.sizes[1]:
-            self.call(world.manager, *names)
-        assert world.stage.now(made).size == self.sizes[1]
-        assert world.stage.tree(made).record() == self.held
-
-    def taken_back(self, world: World) -> None:
-        """Delete it."""
-        if made := world.fresh_share():
-            world.manager.delete_share(CONTEXT, made.id)
-
-
-class ShrinkShare(ExtendShare):
-    """A smaller share."""
-
-    needs = ("shrink",)
-    sizes = (2, 1)
-
-    @staticmethod
-    def call(manager: ShareManager, *names: str) -> object:
-        """Shrink it."""
-        return manager.shrink_share(CONTEXT, names[0], 1)
+        self.done(world, *names)
 
 
 class CreateSnapshot(Verb):
@@ -165,6 +124,13 @@ class CreateSnapshot(Verb):
         else:
             assert made is None or made.status is Status.ERROR, made.status
 
+    def done(self, world: World, *names: str) -> None:
+        """It holds what the share holds."""
+        made = world.fresh_snapshot()
+        assert made is not None
+        assert made.status is Status.AVAILABLE, made.status
+        self._check(world, made)
+
     @staticmethod
     def _check(world: World, made: Snapshot) -> None:
         if world.stage.keeps_in_sight:
@@ -173,11 +139,7 @@ class CreateSnapshot(Verb):
     def tried_again(self, world: World, *names: str) -> None:
         """Delete what is there of it, and take it again."""
         self.taken_back(world)
-        self.call(world.manager, *names)
-        made = world.fresh_snapshot()
-        assert made is not None
-        world.now = world.stage.tree(world.share).record()
-        self._check(world, made)
+        super().tried_again(world, *names)
 
     def taken_back(self, world: World) -> None:
         """Delete it."""
@@ -200,64 +162,25 @@ class DeleteSnapshot(Verb):
         manager.delete_snapshot(CONTEXT, names[0])
         return None
 
+    def done(self, world: World, *names: str) -> None:
+        """It is not on record; that nothing is left of it is seen at the end."""
+        assert world.fresh_snapshot() is None
+
     def tried_again(self, world: World, *names: str) -> None:
         """Delete it unless it is gone."""
         if world.fresh_snapshot():
             self.call(world.manager, *names)
-        assert world.fresh_snapshot() is None
-
-
-class Revert(Verb):
-    """The one hard thing."""
-
-    needs: ClassVar[tuple[str, ...]] = ("revert",)
-
-    def prepared(self, world: World) -> tuple[str, ...]:
-        """Name the snapshot."""
-        return (world.newer.id,)
-
-    @staticmethod
-    def call(manager: ShareManager, *names: str) -> object:
-        """Turn the share back."""
-        return manager.revert_to_snapshot(CONTEXT, names[0])
-
-    def contents(self, world: World) -> list[Record]:
-        """The old content, or the snapshot's."""
-        return [world.now, world.taken["newer"][1]]
-
-    def tried_again(self, world: World, *names: str) -> None:
-        """Revert again."""
-        self.call(world.manager, *names)
-        assert world.stage.tree(world.share).record() == world.taken["newer"][1], "the content is not the snapshot's"
-        assert world.stage.now(world.share).size == world.newer.size, "the size is not the snapshot's"
-
-    def taken_back(self, world: World) -> None:
-        """Write other content."""
-        world.plant_now()
-
-
-class RevertToSmaller(Revert):
-    """A revert that has to bring the size back too."""
-
-    needs = ("revert", "extend")
-
-    def prepared(self, world: World) -> tuple[str, ...]:
-        """Grow the share."""
-        world.manager.extend_share(CONTEXT, world.share.id, 2)
-        world.now = world.stage.tree(world.share).record()
-        return super().prepared(world)
+        self.done(world, *names)
 
 
 VERBS: dict[str, Verb] = {
     "create_share": CreateShare(),
     "create_share_from_snapshot": CreateShareFromSnapshot(),
     "delete_share": DeleteShare(),
-    "extend_share": ExtendShare(),
-    "shrink_share": ShrinkShare(),
+    **RESIZING,
     "create_snapshot": CreateSnapshot(),
     "delete_snapshot": DeleteSnapshot(),
-    "revert": Revert(),
-    "revert_to_smaller": RevertToSmaller(),
+    **REVERTING,
     **ACCESSING,
     **ADOPTING,
 }

@@ -80,9 +80,13 @@ class Verb(ABC):
     def call(manager: ShareManager, *names: str) -> object:
         """Begin the operation, in whatever process."""
 
-    def contents(self, world: World) -> list[Record]:
-        """Answer what the share may hold after an interruption and a recovery."""
-        return [world.now]
+    @abstractmethod
+    def done(self, world: World, *names: str) -> None:
+        """See that it is done, wherever :meth:`call` answered success: undisturbed, interrupted, lied to, again."""
+
+    def content(self, world: World) -> Record:
+        """Answer what the share has to hold after an interruption and a recovery."""
+        return world.now
 
     def recovered(self, world: World) -> None:  # noqa: B027 - most have nothing of their own to look at
         """Do what is left to a user after `recover`, and look at what the interruption left of its own."""
@@ -90,6 +94,7 @@ class Verb(ABC):
     def tried_again(self, world: World, *names: str) -> None:
         """Do the same again, as the user who saw it fail, and see that it is done."""
         self.call(world.manager, *names)
+        self.done(world, *names)
 
     def taken_back(self, world: World) -> None:  # noqa: B027 - or nothing to take back
         """Let the world be as it was before."""

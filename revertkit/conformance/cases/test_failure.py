@@ -34,8 +34,9 @@ EACH = [pytest.param(name, marks=requires(*verb.needs)) for name, verb in VERBS.
 def test_faults(stage: Stage, conformance: Run, verb: str) -> None:
     """An error or a death, before and after each step, then recover: nothing is lost, and a retry succeeds.
 
-    The data is the old or the snapshot's, every snapshot is there with its content, statuses are at rest, exports are
-    as before, and what a client writes afterwards is still there after another recovery.
+    What answers success is done. The data is the old or the snapshot's, as the record says, every snapshot is there
+    with its content, statuses are at rest, exports are as before, and what a client writes afterwards is still there
+    after another recovery.
     """
     asked = conformance.options
     conformance.points.append(Sweep(stage, verb, VERBS[verb]).interrupted_everywhere(asked.points, asked.seed))

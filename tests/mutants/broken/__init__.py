@@ -2,11 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-from broken import data, failure, identity, refusals, replicas, truth
+from broken import answers, data, failure, identity, refusals, replicas, truth
 from broken.base import InDirectories, InMemory
 from revertkit.driver import ShareDriver
 
-__all__ = ["MUTANTS", "InDirectories", "InMemory", "data", "failure", "identity", "refusals", "replicas", "truth"]
+__all__ = [
+    "MUTANTS",
+    "InDirectories",
+    "InMemory",
+    "answers",
+    "data",
+    "failure",
+    "identity",
+    "refusals",
+    "replicas",
+    "truth",
+]
 
 
 def _all(cls: type) -> Iterator[type[ShareDriver]]:

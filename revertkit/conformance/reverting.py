@@ -1,0 +1,68 @@
+"""Reverts, as a sweep interrupts them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from revertkit.conformance.stage import CONTEXT
+from revertkit.conformance.trees import Record
+from revertkit.conformance.world import Verb, World
+from revertkit.manager import ShareManager
+from revertkit.models import Outcome
+from revertkit.status import Status
+from revertkit.store import operations
+
+
+class Revert(Verb):
+    """The one hard thing."""
+
+    needs: ClassVar[tuple[str, ...]] = ("revert",)
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Name the snapshot."""
+        return (world.newer.id,)
+
+    @staticmethod
+    def call(manager: ShareManager, *names: str) -> object:
+        """Turn the share back."""
+        return manager.revert_to_snapshot(CONTEXT, names[0])
+
+    def done(self, world: World, *names: str) -> None:
+        """The share is online with the snapshot's content and size."""
+        share = world.stage.now(world.share)
+        assert share.status is Status.AVAILABLE, share.status
+        assert world.stage.tree(share).record() == self._target(world), "the content is not the snapshot's"
+        assert share.size == world.newer.size, "the size is not the snapshot's"
+
+    def content(self, world: World) -> Record:
+        """The snapshot's where the record says that it is done, the old where it says that nothing was changed."""
+        with world.manager.site.store.read() as tx:
+            last = operations.last_revert(tx, world.share.id)
+        assert last is not None
+        held = {Outcome.DONE: self._target(world), Outcome.UNCHANGED: world.now}
+        assert last.outcome in held, f"the share is available, and its revert {last.outcome}: {last.found}"
+        return held[last.outcome]
+
+    @staticmethod
+    def _target(world: World) -> Record:
+        return world.taken["newer"][1]
+
+    def taken_back(self, world: World) -> None:
+        """Write other content."""
+        world.plant_now()
+
+
+class RevertToSmaller(Revert):
+    """A revert that has to bring the size back too."""
+
+    needs = ("revert", "extend")
+
+    def prepared(self, world: World) -> tuple[str, ...]:
+        """Grow the share."""
+        world.manager.extend_share(CONTEXT, world.share.id, 2)
+        world.now = world.stage.tree(world.share).record()
+        return super().prepared(world)
+
+
+REVERTING: dict[str, Verb] = {"revert": Revert(), "revert_to_smaller": RevertToSmaller()}
+"""As :data:`revertkit.conformance.verbs.VERBS`."""
