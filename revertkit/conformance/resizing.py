@@ -27,22 +27,29 @@ class ExtendShare(Verb):
         return manager.extend_share(CONTEXT, names[0], 2)
 
     def recovered(self, world: World) -> None:
-        """Set a status of failure back by hand, as an administrator would who has looked."""
+        """Set a status of failure back by hand, as an administrator would who has looked: it has one of both sizes."""
         made = world.fresh_share()
         assert made is not None
         if made.status in (Status.EXTENDING_ERROR, Status.SHRINKING_ERROR):
             world.manager.set_share_status(CONTEXT, made.id, Status.AVAILABLE)
             world.manager.recover()
-        assert world.stage.now(made).status is Status.AVAILABLE
-        assert world.stage.tree(made).record() == self.held
+            self._check(world, *self.sizes)
+        else:
+            self._check(world)
 
-    def done(self, world: World, *names: str) -> None:
-        """It has the new size, and its content."""
+    def _check(self, world: World, *sizes: int) -> None:
         made = world.fresh_share()
         assert made is not None
         assert made.status is Status.AVAILABLE, made.status
-        assert made.size == self.sizes[1]
+        world.check_size(made, *sizes)
         assert world.stage.tree(made).record() == self.held
+
+    def done(self, world: World, *names: str) -> None:
+        """It has the new size, by the record and by what it can hold, and its content."""
+        made = world.fresh_share()
+        assert made is not None
+        assert made.size == self.sizes[1]
+        self._check(world)
 
     def tried_again(self, world: World, *names: str) -> None:
         """Resize it unless that is done."""

@@ -12,7 +12,6 @@ from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.world import Verb, World
-from revertkit.models import Share
 from revertkit.status import Status
 
 LIE = "lie"
@@ -91,7 +90,7 @@ class Sweep:
         self._check()
         self._write_and_recover()
         self.verb.tried_again(self.world, *names)
-        self._check_size(self.stage.now(self.world.share))
+        self.world.check_size(self.stage.now(self.world.share))
         self.stage.assert_at_rest()
         self.verb.taken_back(self.world)
         return ended.came
@@ -106,7 +105,7 @@ class Sweep:
         stage, world = self.stage, self.world
         share, tree = stage.now(world.share), stage.tree(world.share)
         assert share.status is Status.AVAILABLE, "the share is not available after `recover`"
-        self._check_size(share)
+        world.check_size(share)
         found = tree.record()
         assert found == self.verb.content(world), "the share does not hold what it has to by what is on record"
         world.now = found
@@ -117,12 +116,6 @@ class Sweep:
                 "a snapshot is not available"
             )
             assert not stage.keeps_in_sight or stage.kept(snapshot) == held, "a snapshot has lost its content"
-
-    def _check_size(self, share: Share) -> None:
-        """See that what is on record is what there is: within a tenth, since a file system needs some for itself."""
-        found, small = self.stage.tree(share).capacity(), self.world.capacity
-        if small is not None and found is not None:
-            assert 0.9 < found / (small * share.size) < 1.2, f"{share.size} GiB are on record, it holds {found} bytes"
 
     def _write_and_recover(self) -> None:
         """What a client writes once the share is available is there after another start."""

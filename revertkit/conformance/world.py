@@ -53,6 +53,16 @@ class World:
         """Let the share's content be another one again than any snapshot's."""
         self.now = self.stage.planted(self.share, "now")
 
+    def check_size(self, share: Share, *others: int) -> None:
+        """See that what a share can hold is what is on record, or one of `others`.
+
+        Within a tenth, since a file system needs some for itself.
+        """
+        small, found = self.capacity, self.stage.tree(share).capacity()
+        if small is not None and found is not None:
+            fits = any(0.9 < found / (small * size) < 1.2 for size in (share.size, *others))
+            assert fits, f"{share.size} GiB are on record, it holds {found} bytes"
+
     def fresh_share(self) -> Share | None:
         """Find the share that an operation made."""
         return next((share for share in self.manager.shares(CONTEXT) if share.name == FRESH), None)

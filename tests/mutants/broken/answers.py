@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from revertkit.models import (
     Reverted,
     RevertState,
     SnapshotInstance,
+    Stored,
     new_id,
 )
 from revertkit.system.run import run, step
@@ -71,6 +73,52 @@ class AnswersSuccessAfterAnError(_Marks):
             if self.held(snapshot.replica).halfway:
                 raise
             return self.mark(snapshot)
+
+
+class _AnswersTheSizeThatWasAsked(Broken):
+    """What a resize came to is not looked at."""
+
+    def resized(self, share: Replica, new_size: int, resize: Callable[[Replica, int], Stored]) -> Stored:
+        """Resize, and answer the new size whatever came of it."""
+        try:
+            return resize(share, new_size)
+        except Blocked:
+            raise
+        except BackendError:
+            return Stored(backend_id=self.held(share).identity, size=new_size)
+
+
+class AnswersThatItGrew(_AnswersTheSizeThatWasAsked):
+    """A growth that failed is on record as done, and the share is full long before."""
+
+    seen_by = "test_faults[extend_share]"
+
+    def extend_share(self, share: Replica, new_size: int) -> Stored:
+        return self.resized(share, new_size, super().extend_share)
+
+
+class AnswersThatItShrank(_AnswersTheSizeThatWasAsked):
+    """Likewise a shrink: what it gives back is not free."""
+
+    seen_by = "test_faults[shrink_share]"
+
+    def shrink_share(self, share: Replica, new_size: int) -> Stored:
+        return self.resized(share, new_size, super().shrink_share)
+
+
+class GrowsLessThanItSays(Broken):
+    """Once it has failed, it is taken to be done the next time."""
+
+    seen_by = "test_faults[extend_share]"
+    tried: ClassVar[set[str]] = set()
+
+    def extend_share(self, share: Replica, new_size: int) -> Stored:
+        if share.id in self.tried:
+            return Stored(backend_id=self.held(share).identity, size=new_size)
+        self.tried.add(share.id)
+        answer = super().extend_share(share, new_size)
+        self.tried.discard(share.id)
+        return answer
 
 
 class SaysUnchangedOfWhatItReverted(Broken):
