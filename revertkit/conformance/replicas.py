@@ -6,6 +6,11 @@ from revertkit.conformance.stage import CONTEXT, REPLICATED, Stage
 from revertkit.models import Share, ShareReplica
 from revertkit.status import ReplicaState
 
+REPLICAS = ("replication", "peer")
+"""What a case of replicas requires."""
+REVERTED = ("replicated_revert", *REPLICAS)
+"""What one requires that reverts a replicated share."""
+
 
 def replicated(stage: Stage, word: str) -> tuple[Share, ShareReplica]:
     """Make a share that holds a word's content, and a replica of it that is in sync."""

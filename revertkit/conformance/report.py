@@ -36,6 +36,11 @@ class Swept(_Part):
     swept: int = Field(description="where it was")
     ways: dict[str, int] = Field(default_factory=dict, description="of these, by how it was interrupted")
 
+    def count(self, way: str) -> None:
+        """Count one point more that was swept."""
+        self.swept += 1
+        self.ways[way] = self.ways.get(way, 0) + 1
+
 
 class Report(_Part):
     """One run on one driver."""

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from revertkit.conformance.stage import CONTEXT
+from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.trees import Record
 from revertkit.conformance.world import Verb, World
 from revertkit.manager import ShareManager
-from revertkit.models import Outcome
+from revertkit.models import Outcome, Share
 from revertkit.status import Status
 from revertkit.store import operations
+
+
+def as_recorded(stage: Stage, share: Share, target: Record, old: Record) -> Record:
+    """Answer which of these two an available share has to hold, by how its last revert ended on record.
+
+    Raises:
+        AssertionError: it has failed, and the share is available.
+    """
+    with stage.manager.site.store.read() as tx:
+        last = operations.last_revert(tx, share.id)
+    assert last is not None
+    held = {Outcome.DONE: target, Outcome.UNCHANGED: old}
+    assert last.outcome in held, f"the share is available, and its revert {last.outcome}: {last.found}"
+    return held[last.outcome]
 
 
 class Revert(Verb):
@@ -35,13 +49,8 @@ class Revert(Verb):
         assert share.size == world.newer.size, "the size is not the snapshot's"
 
     def content(self, world: World) -> Record:
-        """The snapshot's where the record says that it is done, the old where it says that nothing was changed."""
-        with world.manager.site.store.read() as tx:
-            last = operations.last_revert(tx, world.share.id)
-        assert last is not None
-        held = {Outcome.DONE: self._target(world), Outcome.UNCHANGED: world.now}
-        assert last.outcome in held, f"the share is available, and its revert {last.outcome}: {last.found}"
-        return held[last.outcome]
+        """The snapshot's or the old, as the record says."""
+        return as_recorded(world.stage, world.share, self._target(world), world.now)
 
     @staticmethod
     def _target(world: World) -> Record:

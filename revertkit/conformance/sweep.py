@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
@@ -54,12 +54,10 @@ class Sweep:
         chosen = sampled(points, sample, f"{seed} {self.name}")
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
         for number, way in chosen:
-            with _at(f"{self.name}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}"):
-                came = self._point(
-                    lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names)
-                )
-            _count(swept, str(way), came)
-        self._end(swept, chosen)
+            with at_point(self.name, way, number, steps):
+                self._point(lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names))
+            swept.count(str(way))
+        self._end()
         return swept
 
     def lied_to_everywhere(self, sample: int | None, seed: int) -> Swept:
@@ -75,14 +73,15 @@ class Sweep:
         swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
         for number in chosen:
             with _at(f"{self.name}: command {number + 1} of {commands} answered 0 and did nothing"):
-                came = self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
-            _count(swept, LIE, came)
-        self._end(swept, chosen)
+                self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
+            swept.count(LIE)
+        self._end()
         return swept
 
-    def _point(self, interrupt: Callable[..., Ended]) -> bool:
+    def _point(self, interrupt: Callable[..., Ended]) -> None:
         names = self.verb.prepared(self.world)
         ended = interrupt(*names)
+        assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
         if ended.answered:
             self.verb.done(self.world, *names)
         self._recover()
@@ -93,7 +92,6 @@ class Sweep:
         self.world.check_size(self.stage.now(self.world.share))
         self.stage.assert_at_rest()
         self.verb.taken_back(self.world)
-        return ended.came
 
     def _recover(self) -> None:
         """Start anew, as after the death of the program."""
@@ -125,9 +123,8 @@ class Sweep:
         self.stage.opened().recover()
         assert self.stage.tree(self.world.share).record() == self.world.now, "another `recover` lost what was written"
 
-    def _end(self, swept: Swept, chosen: Sequence[object]) -> None:
-        """See that it was swept at all, and that every snapshot can be reverted to after all this."""
-        assert swept.swept or not chosen, f"{self.name} came to none of the points that were to be swept"
+    def _end(self) -> None:
+        """See that every snapshot can be reverted to after all this."""
         stage, world = self.stage, self.world
         if stage.claims("revert"):
             for snapshot, held in reversed(world.taken.values()):
@@ -145,9 +142,9 @@ def sampled(points: list[Point], size: int | None, seed: str) -> list[Point]:
     return [point for number, point in enumerate(points) if number in chosen]
 
 
-def _count(swept: Swept, way: str, came: bool) -> None:
-    swept.swept += came
-    swept.ways[way] = swept.ways.get(way, 0) + came
+def at_point(operation: str, way: Way, number: int, steps: Sequence[str]) -> AbstractContextManager[None]:
+    """Let whatever is raised say at which point of the operation it was."""
+    return _at(f"{operation}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}")
 
 
 @contextmanager

@@ -11,5 +11,6 @@ from revertkit.conformance.cases.test_data import *
 from revertkit.conformance.cases.test_failure import *
 from revertkit.conformance.cases.test_identity import *
 from revertkit.conformance.cases.test_refusals import *
+from revertkit.conformance.cases.test_replica_sweeps import *
 from revertkit.conformance.cases.test_replicas import *
 from revertkit.conformance.cases.test_truth import *

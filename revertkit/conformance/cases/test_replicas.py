@@ -5,21 +5,15 @@ What a replica holds is read once it is promoted: then it is what its users get.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from revertkit.capabilities import verbs
-from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
-from revertkit.conformance.replicas import look, other, promote, replicated
+from revertkit.conformance.replicas import REPLICAS, REVERTED, look, other, promote, replicated
 from revertkit.conformance.requirements import behaviour, requires
-from revertkit.conformance.run import Run
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.sweep import AT, sampled
 from revertkit.driver import ShareDriver, SupportsReplication
 from revertkit.errors import BackendError, Conflict
 from revertkit.manager import ShareManager
-from revertkit.models import ShareReplica
 from revertkit.operations.site import Site
 from revertkit.status import ReplicaState, Status
 from revertkit.system.run import StepEvent, watching
@@ -34,15 +28,10 @@ __all__ = [
     "test_a_revert_is_at_once_and_the_others_follow",
     "test_a_transfer_holds_no_revert_up",
     "test_calling_verbs_of_replicas_again_answers_the_same",
-    "test_looks_can_be_cut",
     "test_nothing_discarded_comes_back",
-    "test_promotions_can_be_cut",
-    "test_replication_goes_on_after_a_failed_revert",
     "test_snapshots_reach_a_replica",
     "test_the_old_active_one_follows",
 ]
-REPLICAS = ("replication", "peer")
-REVERTED = ("replicated_revert", *REPLICAS)
 
 
 @behaviour(23)
@@ -275,114 +264,3 @@ def test_calling_verbs_of_replicas_again_answers_the_same(stage: Stage) -> None:
     assert stage.tree(share).record() == record
     stage.manager.delete_replica(CONTEXT, look(stage, other(stage, share)).id)
     assert stage.tree(share).record() == record
-
-
-# --- interrupted at each step
-
-
-def _look(manager: ShareManager, *names: str) -> object:
-    return manager.resync_replica(CONTEXT, names[0])
-
-
-def _promote(manager: ShareManager, *names: str) -> object:
-    return manager.promote_replica(CONTEXT, names[0])
-
-
-def _revert(manager: ShareManager, *names: str) -> object:
-    return manager.revert_to_snapshot(CONTEXT, names[0])
-
-
-def _each_point(
-    stage: Stage, run: Run, name: str, call: Callable[..., object], prepared: Callable[[], str]
-) -> Iterator[None]:
-    """Prepare, interrupt the call at one of its steps, and start anew; for each step and way, or for a sample."""
-    steps, _ = steps_and_commands(lambda: call(stage.manager, prepared()))
-    assert steps, f"{name} opens no step: it cannot be interrupted"
-    points = [(number, way) for number in range(len(steps)) for way in Way]
-    for number, way in sampled(points, run.options.points, f"{run.options.seed} {name}"):
-        interrupted(stage, way, number, call, prepared())
-        stage.manager = stage.opened()
-        stage.manager.recover()
-        stage.manager.recover()
-        try:
-            yield
-        except BaseException as failure:
-            failure.add_note(f"{AT}{name}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}")
-            raise
-
-
-@behaviour(18, 23)
-@requires(*REPLICAS)
-def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
-    """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
-    share, replica = replicated(stage, "first")
-    words = iter(range(10**6))
-
-    def prepared() -> str:
-        stage.planted(share, f"number {next(words)}")
-        if stage.claims("snapshots"):
-            for old in stage.manager.snapshots(CONTEXT, share.id):
-                stage.drop(old)
-            stage.snapshot(share)
-            stage.planted(share, f"number {next(words)}")
-        return replica.id
-
-    for _ in _each_point(stage, conformance, "look", _look, prepared):
-        record = stage.tree(share).record()
-        look(stage, replica)
-        promote(stage, replica, force=True)
-        assert stage.tree(share).record() == record
-        look(stage, other(stage, share))
-        promote(stage, other(stage, share))
-        look(stage, other(stage, share))
-
-
-@behaviour(18, 23)
-@requires(*REPLICAS)
-def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
-    """At each of its steps; there is one active replica then, with all that was written, and the other follows."""
-    share, _ = replicated(stage, "first")
-    written: list[object] = []
-
-    def prepared() -> str:
-        following = look(stage, other(stage, share))
-        written.append(stage.planted(share, f"number {len(written)}"))
-        return following.id
-
-    for _ in _each_point(stage, conformance, "promote", _promote, prepared):
-        record = stage.tree(share).record()
-        assert record == written[-1], "something was lost without force"
-        stage.assert_at_rest()
-        look(stage, other(stage, share))
-        promote(stage, other(stage, share))
-        assert stage.tree(share).record() == record
-
-
-@behaviour(24)
-@requires(*REVERTED)
-def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Run) -> None:
-    """Whatever became of the revert, a look brings the other in sync with it, and nothing half-way is promoted."""
-    share, replica = replicated(stage, "first")
-    snapshot, before = stage.taken(share, "kept")
-
-    def prepared() -> str:
-        since.append(stage.planted(share, f"since {len(since)}"))
-        look(stage, replica)
-        return snapshot.id
-
-    since: list[object] = []
-    for _ in _each_point(stage, conformance, "revert", _revert, prepared):
-        stage.assert_at_rest()
-        record = stage.tree(share).record()
-        assert record in (before, since[-1])
-        look(stage, replica)
-        promote(stage, replica, force=True)
-        assert stage.tree(share).record() == record
-        look(stage, other(stage, share))
-        promote(stage, other(stage, share))
-        replica = _same(look(stage, other(stage, share)), replica)
-
-
-def _same(found: ShareReplica, expected: ShareReplica) -> ShareReplica:
-    assert found.id == expected.id
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import Context
+
 from broken.base import Broken
 from revertkit.drivers.memory.storage import Kept
 from revertkit.errors import BackendError
@@ -83,6 +85,17 @@ class OpensNoStep(Broken):
         kept = held.snapshots[snapshot.snapshot_id]
         kept.online = True
         return Stored(backend_id=kept.identity, size=kept.size)
+
+
+class OpensStepsOnlyAtFirst(Broken):
+    """As soon as all is warm nothing can be interrupted."""
+
+    seen_by = "test_faults[create_snapshot]"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        if len(self.held(snapshot.replica).lineage) > 2:
+            return Context().run(super().create_snapshot, snapshot)
+        return super().create_snapshot(snapshot)
 
 
 class SwallowsAnError(Broken):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context
 from typing import ClassVar
 
 from broken.base import Broken
@@ -184,6 +185,21 @@ class DeletesTheWholeShare(Broken):
             for held in volumes.values():
                 if held.mark == replica.share_id:
                     held.files = {}
+
+
+class OpensStepsAtEveryOtherLook(Broken):
+    """Whatever the sweep means to interrupt is not there to be interrupted."""
+
+    seen_by = "test_looks_can_be_cut"
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        word = STORAGE[active.backend][active.id].files["same"].split()[-1]
+        look = super().update_replica_state
+        if word.isdigit() and int(word) % 4 == 1:
+            return Context().run(look, replica, active, snapshots)
+        return look(replica, active, snapshots)
 
 
 class TransfersOnlyOnce(Broken):

@@ -1,0 +1,160 @@
+"""Operations on replicated shares, interrupted at each of their steps: nothing is lost, and replication goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
+from revertkit.conformance.replicas import REPLICAS, REVERTED, look, other, promote, replicated
+from revertkit.conformance.report import Swept
+from revertkit.conformance.requirements import behaviour, requires
+from revertkit.conformance.reverting import as_recorded
+from revertkit.conformance.run import Run
+from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.conformance.sweep import at_point, sampled
+from revertkit.conformance.trees import Record
+from revertkit.manager import ShareManager
+
+__all__ = [
+    "test_looks_can_be_cut",
+    "test_promotions_can_be_cut",
+    "test_replication_goes_on_after_a_failed_revert",
+]
+
+
+def _look(manager: ShareManager, *names: str) -> object:
+    return manager.resync_replica(CONTEXT, names[0])
+
+
+def _promote(manager: ShareManager, *names: str) -> object:
+    return manager.promote_replica(CONTEXT, names[0])
+
+
+def _revert(manager: ShareManager, *names: str) -> object:
+    return manager.revert_to_snapshot(CONTEXT, names[0])
+
+
+class _Sweep:
+    """One operation on a replica: prepared, interrupted, recovered from and checked, at each point or at a sample."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        name: str,
+        call: Callable[..., object],
+        prepared: Callable[[], str],
+        check: Callable[[], None],
+    ) -> None:
+        self.stage, self.name, self.call, self.prepared, self.check = stage, name, call, prepared, check
+
+    def interrupted_everywhere(self, sample: int | None, seed: int) -> Swept:
+        """Raise and kill at each step of the call alone; every point that was chosen is come to.
+
+        Raises:
+            AssertionError: what `check` does, or it shows no step; a note says at which point.
+        """
+        self._undisturbed()  # of a replica that was never promoted: those that are interrupted have been
+        steps = self._undisturbed()
+        assert steps, f"{self.name} opens no step: it cannot be interrupted"
+        points = [(number, way) for number in range(len(steps)) for way in Way]
+        swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
+        for number, way in sampled(points, sample, f"{seed} {self.name}"):
+            with at_point(self.name, way, number, steps):
+                self._point(way, number)
+            swept.count(str(way))
+        return swept
+
+    def _undisturbed(self) -> list[str]:
+        named = self.prepared()
+        steps, _ = steps_and_commands(lambda: self.call(self.stage.manager, named))
+        self.check()
+        return steps
+
+    def _point(self, way: Way, number: int) -> None:
+        ended = interrupted(self.stage, way, number, self.call, self.prepared())
+        assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
+        self.stage.manager = self.stage.opened()
+        self.stage.manager.recover()
+        self.stage.manager.recover()
+        self.check()
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
+def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
+    share, replica = replicated(stage, "first")
+    words = iter(range(10**6))
+
+    def prepared() -> str:
+        stage.planted(share, f"number {next(words)}")
+        if stage.claims("snapshots"):
+            for old in stage.manager.snapshots(CONTEXT, share.id):
+                stage.drop(old)
+            stage.snapshot(share)
+            stage.planted(share, f"number {next(words)}")
+        return replica.id
+
+    def check() -> None:
+        record = stage.tree(share).record()
+        look(stage, replica)
+        promote(stage, replica, force=True)
+        assert stage.tree(share).record() == record
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        look(stage, other(stage, share))
+
+    asked, sweep = conformance.options, _Sweep(stage, "resync_replica", _look, prepared, check)
+    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
+def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of its steps; there is one active replica then, with all that was written, and the other follows."""
+    share, _ = replicated(stage, "first")
+    written: list[object] = []
+
+    def prepared() -> str:
+        following = look(stage, other(stage, share))
+        written.append(stage.planted(share, f"number {len(written)}"))
+        return following.id
+
+    def check() -> None:
+        record = stage.tree(share).record()
+        assert record == written[-1], "something was lost without force"
+        stage.assert_at_rest()
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        assert stage.tree(share).record() == record
+
+    asked, sweep = conformance.options, _Sweep(stage, "promote_replica", _promote, prepared, check)
+    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+
+
+@behaviour(24)
+@requires(*REVERTED)
+def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Run) -> None:
+    """Whatever became of the revert, a look brings the other in sync with it, and nothing half-way is promoted."""
+    share, replica = replicated(stage, "first")
+    snapshot, before = stage.taken(share, "kept")
+    since: list[Record] = []
+
+    def prepared() -> str:
+        since.append(stage.planted(share, f"since {len(since)}"))
+        look(stage, replica)
+        return snapshot.id
+
+    def check() -> None:
+        stage.assert_at_rest()
+        record = stage.tree(share).record()
+        assert record == as_recorded(stage, share, before, since[-1]), "the share does not hold what the record says"
+        look(stage, replica)
+        promote(stage, replica, force=True)
+        assert stage.tree(share).record() == record
+        look(stage, other(stage, share))
+        promote(stage, other(stage, share))
+        assert look(stage, other(stage, share)).id == replica.id
+
+    asked, sweep = conformance.options, _Sweep(stage, "replicated_revert", _revert, prepared, check)
+    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
