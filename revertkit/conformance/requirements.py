@@ -38,6 +38,7 @@ HOST: dict[str, str] = {
     "exports": "the backend exports to an address that it is told",
     "nfs_client": "this host can mount over NFS what the backend exports",
     "commands": "the driver runs commands, which could lie",
+    "second_look": "a revert opens a step before the one that turns the share back",
 }
 """What depends on host, storage and settings."""
 NAMES = (*CLAIMS, *HOOKS, *HOST)

@@ -18,7 +18,7 @@ CLAIMS = {
     "manage,manage_snapshots,replication,replicated_revert,peer,kept,shrink_with_snapshots,exported,foreign_snapshot,"
     "foreign_share,leftovers",
     "directory": "snapshots,create_from_snapshot,revert,extend,shrink,replication,replicated_revert,peer,kept,"
-    "shrink_with_snapshots,hold,leftovers,attributes,acls",
+    "shrink_with_snapshots,hold,leftovers,attributes,acls,second_look",
 }
 """What must not be missing of each: all that it claims, and every hook that it can have."""
 SKIPPED = {

@@ -1,7 +1,7 @@
 """What is refused, by name, with nothing changed: no snapshot, no data, no status, and the share stays online.
 
-Each is asked for three times: as a dry run, through the manager, and of the driver alone, which has to look again just
-before its point of no return.
+Each is asked for three times: as a dry run, through the manager, and of the driver alone, which has to look for itself.
+That it looks again just before its point of no return is test_second_look.py's.
 """
 
 from __future__ import annotations

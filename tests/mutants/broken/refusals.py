@@ -85,3 +85,24 @@ class UnmountsLazily(DirectoryDriver):
 
     def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
         home.go_offline()
+
+
+class LooksOnce(DirectoryDriver):
+    """Whoever opens the share after that goes on with what is discarded."""
+
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_share_that_is_opened_meanwhile"
+
+    def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
+        home.go_offline()
+
+
+class StaysOfflineAfterItsSecondLook(DirectoryDriver):
+    """Refuses late, and leaves it to others to bring the share back."""
+
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_share_that_is_opened_meanwhile"
+
+    def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
+        home.go_offline()
+        self.check_revert(snapshot)
