@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
+from revertkit.capabilities import verbs
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.trees import Record
 from revertkit.conformance.world import Verb, World
+from revertkit.driver import SupportsRevert
+from revertkit.errors import Blocked
 from revertkit.manager import ShareManager
-from revertkit.models import Outcome, Share
+from revertkit.models import Outcome, RevertState, Share
 from revertkit.status import Status
 from revertkit.store import operations
 
@@ -47,6 +52,17 @@ class Revert(Verb):
         assert share.status is Status.AVAILABLE, share.status
         assert world.stage.tree(share).record() == self._target(world), "the content is not the snapshot's"
         assert share.size == world.newer.size, "the size is not the snapshot's"
+
+    def left_halfway(self, world: World) -> bool:
+        """Neither can the share be read then, nor is it brought online."""
+        stage, tree = world.stage, world.stage.tree(world.share)
+        if verbs(stage.driver, SupportsRevert).revert_state(stage.instance(world.newer)) is not RevertState.HALFWAY:
+            return False
+        assert not tree.reachable(), "a share that is half way can be read"
+        with pytest.raises(Blocked):
+            stage.driver.ensure_share(stage.now(world.share).replica)
+        assert not tree.reachable(), "a share that is half way was brought online"
+        return True
 
     def content(self, world: World) -> Record:
         """The snapshot's or the old, as the record says."""

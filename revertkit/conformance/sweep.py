@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import TypeVar
 
 from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
@@ -12,9 +13,13 @@ from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.world import Verb, World
+from revertkit.manager import ShareManager
 from revertkit.status import Status
 
 LIE = "lie"
+RECOVERIES = 2
+"""After how many deaths of an operation its recovery dies too, at each of its own steps; after as many again of those
+that leave a revert half way."""
 AT = "at this point: "
 """How the note begins that says where a sweep was."""
 Point = TypeVar("Point")
@@ -39,8 +44,8 @@ class Sweep:
         self.verb.taken_back(self.world)
         return found
 
-    def interrupted_everywhere(self, sample: int | None, seed: int) -> Swept:
-        """Raise and kill at each of its steps, or at `sample` of these points.
+    def interrupted_everywhere(self, sample: int | None, seed: int) -> list[Swept]:
+        """Raise and kill at each of its steps, or at `sample` of these points; after some deaths, kill recovery too.
 
         Raises:
             AssertionError: something was lost, or it has to have steps and shows none; a note says at which point.
@@ -51,14 +56,39 @@ class Sweep:
             "Open a revertkit.system.run.step around each change; commands by revertkit.system.run.run open theirs"
         )
         points = [(number, way) for number in range(len(steps)) for way in Way]
-        chosen = sampled(points, sample, f"{seed} {self.name}")
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
-        for number, way in chosen:
+        deaths: dict[bool, list[tuple[int, Way]]] = {True: [], False: []}
+        for number, way in sampled(points, sample, f"{seed} {self.name}"):
             with at_point(self.name, way, number, steps):
-                self._point(lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names))
+                halfway = self._point(
+                    lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names)
+                )
             swept.count(str(way))
+            if way.deadly:
+                deaths[halfway].append((number, way))
+        again = [point for found in deaths.values() for point in sampled(found, RECOVERIES, f"{seed} {self.name}")]
+        recoveries = self._recoveries_killed(again, steps)
         self._end()
+        return [swept, recoveries] if recoveries.points else [swept]
+
+    def _recoveries_killed(self, deaths: Sequence[tuple[int, Way]], steps: list[str]) -> Swept:
+        swept = Swept(operation=f"{self.name} (recovery)", steps=0, points=0, swept=0)
+        for number, way in deaths:
+            for step in count():
+                with at_point(self.name, way, number, steps), _at(f"then recovery: death after its step {step + 1}"):
+                    if not self._recovery_killed(way, number, step):
+                        break
+                swept.count(str(Way.DEATH_AFTER))
+                swept.points, swept.steps = swept.swept, max(swept.steps, step + 1)
         return swept
+
+    def _recovery_killed(self, way: Way, number: int, step: int) -> bool:
+        names = self.verb.prepared(self.world)
+        interrupted(self.stage, way, number, self.verb.call, *names)
+        self.stage.manager = self.stage.opened()
+        ended = interrupted(self.stage, Way.DEATH_AFTER, step, _recover)
+        self._mended(names)
+        return ended.came
 
     def lied_to_everywhere(self, sample: int | None, seed: int) -> Swept:
         """Let each of its commands, or `sample` of them, answer success and do nothing.
@@ -78,12 +108,18 @@ class Sweep:
         self._end()
         return swept
 
-    def _point(self, interrupt: Callable[..., Ended]) -> None:
+    def _point(self, interrupt: Callable[..., Ended]) -> bool:
+        """Interrupt it, and see that all can be mended; answer whether it was left half way."""
         names = self.verb.prepared(self.world)
         ended = interrupt(*names)
         assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
         if ended.answered:
             self.verb.done(self.world, *names)
+        return self._mended(names)
+
+    def _mended(self, names: tuple[str, ...]) -> bool:
+        self.stage.manager = self.stage.opened()
+        halfway = self.verb.left_halfway(self.world)
         self._recover()
         self.verb.recovered(self.world)
         self._check()
@@ -92,6 +128,7 @@ class Sweep:
         self.world.check_size(self.stage.now(self.world.share))
         self.stage.assert_at_rest()
         self.verb.taken_back(self.world)
+        return halfway
 
     def _recover(self) -> None:
         """Start anew, as after the death of the program."""
@@ -132,6 +169,10 @@ class Sweep:
                 assert stage.tree(world.share).record() == held, "in the end a snapshot does not bring its content back"
                 stage.drop(snapshot)
         stage.assert_nothing_left()
+
+
+def _recover(manager: ShareManager) -> object:
+    return manager.recover()
 
 
 def sampled(points: list[Point], size: int | None, seed: str) -> list[Point]:

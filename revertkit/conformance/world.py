@@ -94,6 +94,10 @@ class Verb(ABC):
     def done(self, world: World, *names: str) -> None:
         """See that it is done, wherever :meth:`call` answered success: undisturbed, interrupted, lied to, again."""
 
+    def left_halfway(self, world: World) -> bool:
+        """See, before anything is mended, that what is left half way is shown to nobody; say whether it is."""
+        return False
+
     def content(self, world: World) -> Record:
         """Answer what the share has to hold after an interruption and a recovery."""
         return world.now

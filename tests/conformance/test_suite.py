@@ -115,7 +115,7 @@ def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
     """As many points of each operation as are asked for, and the same ones again with the same seed."""
     case = "revertkit.conformance.cases.test_failure::test_faults[revert]"
     first, again = (run(tmp_path, case, "--points", "3", "--seed", "7").found for _ in range(2))
-    assert [one.swept for one in first.points] == [3]
+    assert [one.swept for one in first.points if one.operation == "revert"] == [3]
     assert first.points == again.points
     assert run(tmp_path, case, "--points", "3").found.seed != 7
 

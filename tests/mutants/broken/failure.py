@@ -72,6 +72,34 @@ class CannotBeCalledAgain(Broken):
         return super().revert_to_snapshot(snapshot)
 
 
+class BeginsAnewWhereItWasHalfway(Broken):
+    """What finishes a revert can die too: the data is gone then, and so is what says that it was half way."""
+
+    seen_by = "test_faults[revert]"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is RevertState.HALFWAY:
+            held, target = self.held(snapshot.replica), self.target(snapshot)
+            with step("begin anew"):
+                held.files, held.merged_from = {}, ""
+            with step("bring the data again"):
+                held.files, held.merged_from = dict(target.files), target.identity
+        return super().revert_to_snapshot(snapshot)
+
+
+class ShowsWhatIsHalfway(Broken):
+    """Whoever asks for a share to be brought online gets it, in the middle of its revert too."""
+
+    seen_by = "test_faults[revert]"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        held = self.held(share)
+        if held.halfway and share.backend_id != held.identity:
+            held.online = True
+            return [self._location(share)]
+        return super().ensure_share(share)
+
+
 class OpensNoStep(Broken):
     """Nothing can be interrupted, so that nothing is swept."""
 
