@@ -39,6 +39,7 @@ HOST: dict[str, str] = {
     "nfs_client": "this host can mount over NFS what the backend exports",
     "commands": "the driver runs commands, which could lie",
     "second_look": "a revert opens a step before the one that turns the share back",
+    "new_identities": "a revert gives the share or the snapshot another identity",
 }
 """What depends on host, storage and settings."""
 NAMES = (*CLAIMS, *HOOKS, *HOST)

@@ -14,6 +14,8 @@ from revertkit.system.mounts import mounted_at
 
 Record = Mapping[str, object]
 """Everything that a user could see of a tree; two that are equal are equal to the last byte, mode and time."""
+REFUSALS = (OSError, LookupError, RevertkitError)
+"""What a tree raises of a share that is out of reach, or read-only."""
 LONG_AGO = 1_000_000_000_123_456_789
 """A modification time, in nanoseconds."""
 
@@ -35,7 +37,11 @@ class Tree(ABC):
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
-        """Write one file at the top, beside what was planted."""
+        """Write one file at the top, beside what was planted.
+
+        Raises:
+            OSError, LookupError, RevertkitError: it is not to be reached, or not to be written to.
+        """
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -49,7 +55,7 @@ class Tree(ABC):
         """Whether what was planted can be read."""
         try:
             self.read("same")
-        except (OSError, LookupError, RevertkitError):
+        except REFUSALS:
             return False
         return True
 

@@ -16,9 +16,9 @@ from revertkit.conformance import report
 CLAIMS = {
     "memory": "snapshots,create_from_snapshot,revert,mountable_snapshots,extend,shrink,access_rules,exports,"
     "manage,manage_snapshots,replication,replicated_revert,peer,kept,shrink_with_snapshots,exported,foreign_snapshot,"
-    "foreign_share,leftovers",
+    "foreign_share,leftovers,new_identities",
     "directory": "snapshots,create_from_snapshot,revert,extend,shrink,replication,replicated_revert,peer,kept,"
-    "shrink_with_snapshots,hold,leftovers,attributes,acls,second_look",
+    "shrink_with_snapshots,hold,leftovers,attributes,acls,second_look,new_identities",
 }
 """What must not be missing of each: all that it claims, and every hook that it can have."""
 SKIPPED = {

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from revertkit.cli.app import app
 from revertkit.conformance import cases
 from revertkit.conformance.harnesses.memory import MemoryHarness
 from revertkit.conformance.requirements import NAMES
+from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.memory import MemoryDriver
-from revertkit.models import Pool, ReplicaReport
+from revertkit.drivers.memory.online import stored
+from revertkit.models import Pool, ReplicaReport, Reverted, RevertState, SnapshotInstance
+from revertkit.system.run import step
 
 QUICK = "revertkit.conformance.cases.test_data::test_everything_is_as_it_was"
 SKIPS = "revertkit.conformance.cases.test_refusals::test_open_share"
@@ -206,6 +210,58 @@ def test_a_requirement_beats_a_known_failure(tmp_path: Path) -> None:
     assert ran.status == 1
     assert list(ran.found.failed) == ["test_open_share"]
     assert ran.found.known_failures == {}
+
+
+class KeepsIdentities(MemoryDriver):
+    """A revert leaves share and snapshot who they are, and cannot say how far it came."""
+
+    api_version = 1
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        self.check_revert(snapshot)
+        held, files = self._share(snapshot.replica), self.snapshot_files(snapshot)
+        with step("turn it back"):
+            held.online, held.files = False, dict(files)
+        return Reverted(share=stored(held), snapshot=stored(self._kept(snapshot)))
+
+    def revert_state(self, snapshot: SnapshotInstance) -> RevertState:
+        return RevertState.UNKNOWN
+
+
+class TurnsBackInOneStep(DirectoryDriver):
+    """From its only look to its end nobody can come between."""
+
+    api_version = 1
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        if self.revert_state(snapshot) is not RevertState.REVERTED:
+            self.check_revert(snapshot)
+            with step("turn it back"):
+                Context().run(self._turn_back, snapshot)
+        return super().revert_to_snapshot(snapshot)
+
+    def _turn_back(self, snapshot: SnapshotInstance) -> None:
+        home = self._home(snapshot.replica)
+        self._stage(home, home.snapshot(snapshot.snapshot_id))
+        home.go_offline()
+        home.exchange()
+
+
+@pytest.mark.parametrize(
+    ("driver", "case", "need"),
+    [
+        (KeepsIdentities, "test_truth::test_what_was_written_since_is_never_reverted_away", "new_identities"),
+        (TurnsBackInOneStep, "test_second_look::test_share_that_is_opened_meanwhile", "second_look"),
+    ],
+)
+def test_what_a_driver_cannot_show_is_a_skip(tmp_path: Path, driver: type, case: str, need: str) -> None:
+    """Found out on the way, and listed; required, it is a failure."""
+    kind = "memory" if issubclass(driver, MemoryDriver) else "directory"
+    harness = ("--harness", f"revertkit.conformance.harnesses.{kind}:{kind.capitalize()}Harness")
+    asked = ("--pyargs", f"revertkit.conformance.cases.{case}", *harness, "--driver", f"{__name__}:{driver.__name__}")
+    name = case.partition("::")[2]
+    assert [(s.case, s.requirement) for s in run_suite(tmp_path, *asked).found.skipped] == [(name, need)]
+    assert list(run_suite(tmp_path, *asked, "--require", need).found.failed) == [name]
 
 
 def test_reports_make_a_table(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from revertkit.capabilities import MIXINS, Capability, false_claims
-from revertkit.conformance.requirements import Missing, behaviour, requires
+from revertkit.capabilities import MIXINS, Capability, false_claims, why_not
+from revertkit.conformance.requirements import CLAIMS, Missing, behaviour, requires
 from revertkit.conformance.stage import ADDRESS, CONTEXT, TYPE, Stage
-from revertkit.errors import NotSupported
-from revertkit.models import new_id
+from revertkit.errors import Blocked, NotSupported
+from revertkit.models import Share, Snapshot, new_id
 from revertkit.status import Status
+from revertkit.system.run import StepEvent, watching
 
 __all__ = [
     "test_a_type_that_wants_what_is_not_claimed_is_not_placed",
@@ -71,19 +72,45 @@ def _allowed(stage: Stage) -> None:
 
 @behaviour(12)
 def test_what_is_not_claimed_is_refused(stage: Stage) -> None:
-    """Each verb that the driver does not have is refused as not supported, with nothing changed."""
-    share = stage.share()
-    calls: dict[str, Callable[[], object]] = {
-        "snapshots": lambda: stage.manager.create_snapshot(CONTEXT, share.id),
-        "extend": lambda: stage.manager.extend_share(CONTEXT, share.id, 2),
-        "access_rules": lambda: stage.manager.allow_access(CONTEXT, share.id, ADDRESS),
-        "manage": lambda: stage.manager.manage_share(CONTEXT, str(stage.pool_id), "any", share_type=TYPE),
-    }
-    with stage.unchanged(share):
-        for name, call in calls.items():
+    """Each verb that the driver does not have is refused as not supported, with nothing changed, and no step begun.
+
+    One that only this pool lacks may be refused by the driver too.
+    """
+    share, larger = stage.share(), stage.share(2)
+    taken = [stage.snapshot(share)] if stage.claims("snapshots") else []
+    stage.planted(share, "since")
+    begun: list[StepEvent] = []
+    with stage.unchanged(share, *taken), stage.unchanged(larger):
+        for name, call in (_calls(stage, share, larger) | _calls_with(stage, taken)).items():
             if not stage.claims(name):
-                with pytest.raises(NotSupported):
+                lacked_by_class = why_not(type(stage.driver), CLAIMS[name])
+                refusals = NotSupported if lacked_by_class else (NotSupported, Blocked)
+                with watching(begun.append), pytest.raises(refusals):
                     call()
+                assert not begun, f"{name} is refused, and yet: {begun}"
+
+
+def _calls(stage: Stage, share: Share, larger: Share) -> dict[str, Callable[[], object]]:
+    manager = stage.manager
+    return {
+        "snapshots": lambda: manager.create_snapshot(CONTEXT, share.id),
+        "extend": lambda: manager.extend_share(CONTEXT, share.id, 2),
+        "shrink": lambda: manager.shrink_share(CONTEXT, larger.id, 1),
+        "access_rules": lambda: manager.allow_access(CONTEXT, share.id, ADDRESS),
+        "manage": lambda: manager.manage_share(CONTEXT, str(stage.pool_id), "any", share_type=TYPE),
+    }
+
+
+def _calls_with(stage: Stage, taken: list[Snapshot]) -> dict[str, Callable[[], object]]:
+    """Those that need a snapshot, where the driver can take one."""
+    if not taken:
+        return {}
+    (snapshot,) = taken
+    return {
+        "create_from_snapshot": lambda: stage.share(snapshot=snapshot.id),
+        "revert": lambda: stage.revert(snapshot),
+        "mountable_snapshots": lambda: stage.manager.allow_snapshot_access(CONTEXT, snapshot.id, ADDRESS),
+    }
 
 
 @behaviour(12)

@@ -11,6 +11,7 @@ from revertkit.capabilities import verbs
 from revertkit.conformance.replicas import REPLICAS, REVERTED, look, other, promote, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.conformance.trees import REFUSALS, Tree
 from revertkit.driver import ShareDriver, SupportsReplication
 from revertkit.errors import BackendError, Conflict
 from revertkit.manager import ShareManager
@@ -48,14 +49,22 @@ def test_a_replica_follows(stage: Stage) -> None:
 @behaviour(23)
 @requires(*REPLICAS)
 def test_a_replica_is_read_only(stage: Stage) -> None:
-    """Nobody writes to a replica that is not active; nor to one that was, once another is promoted."""
+    """Nobody writes to a replica that is not active; nor to one that was, once another is promoted.
+
+    Where replicas are readable it is online, and holds what the share held at its last look; otherwise it is offline.
+    """
     share, _ = replicated(stage, "first")
+    readable = verbs(stage.driver, SupportsReplication).replication_type == "readable"
     for _ in range(2):
         record = stage.tree(share).record()
         following = other(stage, share)
-        if following.export_locations:
-            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever says "read-only" there
-                stage.harness.tree(following.replica, following.export_locations).write("since", b"to a replica")
+        assert bool(following.export_locations) is readable, f"its locations are {following.export_locations}"
+        if readable:
+            tree = stage.harness.tree(following.replica, following.export_locations)
+            assert tree.reachable(), "the replica is said to be readable, and cannot be read"
+            assert tree.record() == record, "the replica does not hold what the share held at its last look"
+            _refuses_writes(tree)
+            assert tree.record() == record, "the replica was written to"
         look(stage, following)
         promote(stage, other(stage, share))
         assert stage.tree(share).record() == record
@@ -75,11 +84,16 @@ def test_a_fenced_share_cannot_be_written_to(stage: Stage) -> None:
     )
     for let_go in letting_go:
         if peer.fence(replica.replica, share.replica):
-            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever says "read-only" there
-                stage.tree(share).write("since", b"to a fenced share")
+            assert stage.tree(share).reachable(), "nor can it be read"
+            _refuses_writes(stage.tree(share))
         assert stage.tree(share).record() == record
         let_go()
         record = stage.planted(share, "let go")
+
+
+def _refuses_writes(tree: Tree) -> None:
+    with pytest.raises(REFUSALS):
+        tree.write("since", b"to what is read-only")
 
 
 @behaviour(23)

@@ -105,6 +105,17 @@ class ReplicasCanBeWrittenTo(Broken):
         return answer
 
 
+class ShowsReplicasToNobody(Broken):
+    """Says where a replica can be read, and leaves it offline."""
+
+    seen_by = "test_a_replica_is_read_only"
+
+    def ensure_share(self, share: Replica) -> list[ExportLocation]:
+        answer = super().ensure_share(share)
+        self.held(share).online = share.state is ReplicaState.ACTIVE
+        return answer
+
+
 class FencesNobody(Broken):
     """Asks those who write not to."""
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from broken.base import Broken
+from revertkit.capabilities import Capability
 from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.directory.home import Home, Wrapper
 from revertkit.models import (
     ExportLocation,
+    Lack,
     Pool,
     Replica,
     Reverted,
@@ -73,6 +75,16 @@ class ClaimsWhatOnlyRaises(Broken):
 
     def shrink_share(self, share: Replica, new_size: int) -> Stored:
         raise NotImplementedError
+
+
+class DoesWhatItsPoolLacks(Broken):
+    """Says that shares cannot be shrunk there, and shrinks them when it is asked."""
+
+    seen_by = "test_what_is_not_claimed_is_refused"
+
+    def pools(self) -> list[Pool]:
+        lack = Lack(why="nothing can be shrunk here", mend="use another pool", capability=Capability.SHRINK)
+        return [pool.model_copy(update={"lacks": (lack,)}) for pool in super().pools()]
 
 
 class ClaimsInItsReport(DirectoryDriver):
