@@ -5,6 +5,7 @@ from __future__ import annotations
 from revertkit.conformance.stage import CONTEXT
 from revertkit.conformance.world import FRESH, Verb, World
 from revertkit.manager import ShareManager
+from revertkit.models import Share
 from revertkit.status import Status
 
 
@@ -27,20 +28,16 @@ class ExtendShare(Verb):
         return manager.extend_share(CONTEXT, names[0], 2)
 
     def recovered(self, world: World) -> None:
-        """Set a status of failure back by hand, as an administrator would who has looked: it has one of both sizes."""
+        """See that it is online with its content: as it is on record, or, where it failed, of one of both sizes."""
         made = world.fresh_share()
         assert made is not None
         if made.status in (Status.EXTENDING_ERROR, Status.SHRINKING_ERROR):
-            world.manager.set_share_status(CONTEXT, made.id, Status.AVAILABLE)
-            world.manager.recover()
-            self._check(world, *self.sizes)
+            self._check(world, made, *self.sizes)
         else:
-            self._check(world)
+            assert made.status is Status.AVAILABLE, made.status
+            self._check(world, made)
 
-    def _check(self, world: World, *sizes: int) -> None:
-        made = world.fresh_share()
-        assert made is not None
-        assert made.status is Status.AVAILABLE, made.status
+    def _check(self, world: World, made: Share, *sizes: int) -> None:
         world.check_size(made, *sizes)
         assert world.stage.tree(made).record() == self.held
 
@@ -48,8 +45,8 @@ class ExtendShare(Verb):
         """It has the new size, by the record and by what it can hold, and its content."""
         made = world.fresh_share()
         assert made is not None
-        assert made.size == self.sizes[1]
-        self._check(world)
+        assert (made.status, made.size) == (Status.AVAILABLE, self.sizes[1])
+        self._check(world, made)
 
     def tried_again(self, world: World, *names: str) -> None:
         """Resize it unless that is done."""
