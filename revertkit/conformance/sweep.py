@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
 from typing import TypeVar
 
 from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
@@ -57,29 +56,33 @@ class Sweep:
         )
         points = [(number, way) for number in range(len(steps)) for way in Way]
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
-        deaths: dict[bool, list[tuple[int, Way]]] = {True: [], False: []}
+        deaths: dict[bool, list[tuple[int, Way, int]]] = {True: [], False: []}
         for number, way in sampled(points, sample, f"{seed} {self.name}"):
             with at_point(self.name, way, number, steps):
-                halfway = self._point(
+                halfway, recovery = self._point(
                     lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names)
                 )
             swept.count(str(way))
             if way.deadly:
-                deaths[halfway].append((number, way))
-        again = [point for found in deaths.values() for point in sampled(found, RECOVERIES, f"{seed} {self.name}")]
-        recoveries = self._recoveries_killed(again, steps)
+                deaths[halfway].append((number, way, recovery))
+        again = [death for found in deaths.values() for death in sampled(found, RECOVERIES, f"{seed} {self.name}")]
+        recoveries = self._recoveries_killed(again, steps, sample, seed)
         self._end()
         return [swept, recoveries] if recoveries.points else [swept]
 
-    def _recoveries_killed(self, deaths: Sequence[tuple[int, Way]], steps: list[str]) -> Swept:
-        swept = Swept(operation=f"{self.name} (recovery)", steps=0, points=0, swept=0)
-        for number, way in deaths:
-            for step in count():
-                with at_point(self.name, way, number, steps), _at(f"then recovery: death after its step {step + 1}"):
-                    if not self._recovery_killed(way, number, step):
-                        break
-                swept.count(str(Way.DEATH_AFTER))
-                swept.points, swept.steps = swept.swept, max(swept.steps, step + 1)
+    def _recoveries_killed(
+        self, deaths: Sequence[tuple[int, Way, int]], steps: list[str], sample: int | None, seed: int
+    ) -> Swept:
+        """Kill the recovery from each of these deaths, which took so many steps, after each step or at a sample."""
+        points = [(number, way, step) for number, way, taken in deaths for step in range(taken)]
+        most = max((taken for _, _, taken in deaths), default=0)
+        swept = Swept(operation=f"{self.name} (recovery)", steps=most, points=len(points), swept=0)
+        for number, way, step in sampled(points, sample, f"{seed} {swept.operation}"):
+            with at_point(self.name, way, number, steps), _at(f"then recovery: death after its step {step + 1}"):
+                if self._recovery_killed(way, number, step):
+                    swept.count(str(Way.DEATH_AFTER))
+                else:
+                    swept.points -= 1  # this time it took fewer
         return swept
 
     def _recovery_killed(self, way: Way, number: int, step: int) -> bool:
@@ -108,8 +111,8 @@ class Sweep:
         self._end()
         return swept
 
-    def _point(self, interrupt: Callable[..., Ended]) -> bool:
-        """Interrupt it, and see that all can be mended; answer whether it was left half way."""
+    def _point(self, interrupt: Callable[..., Ended]) -> tuple[bool, int]:
+        """Interrupt it, and see that all can be mended; answer whether it was left half way, and recovery's steps."""
         names = self.verb.prepared(self.world)
         ended = interrupt(*names)
         assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
@@ -117,10 +120,10 @@ class Sweep:
             self.verb.done(self.world, *names)
         return self._mended(names)
 
-    def _mended(self, names: tuple[str, ...]) -> bool:
+    def _mended(self, names: tuple[str, ...]) -> tuple[bool, int]:
         self.stage.manager = self.stage.opened()
         halfway = self.verb.left_halfway(self.world)
-        self._recover()
+        steps = self._recover()
         self.verb.recovered(self.world)
         self._check()
         self._write_and_recover()
@@ -128,13 +131,14 @@ class Sweep:
         self.world.check_size(self.stage.now(self.world.share))
         self.stage.assert_at_rest()
         self.verb.taken_back(self.world)
-        return halfway
+        return halfway, steps
 
-    def _recover(self) -> None:
-        """Start anew, as after the death of the program."""
+    def _recover(self) -> int:
+        """Start anew, as after the death of the program; answer how many steps that took."""
         self.stage.manager = self.stage.opened()
-        self.stage.manager.recover()
+        steps, _ = steps_and_commands(self.stage.manager.recover)
         self.stage.assert_at_rest()
+        return len(steps)
 
     def _check(self) -> None:
         stage, world = self.stage, self.world
