@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The guest has two processors, and scenarios wait for one tool after the other: three keep both busy.
 AT_ONCE := -n 3
 # What `make test` interrupts on real LVM and ZFS; the suite prints the seed.
-SAMPLE := --points 4 -k 'test_faults and [revert]'
+SAMPLE := --points 2 -k 'test_faults and [revert]'
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
 
