@@ -252,7 +252,7 @@ class ShareManager(Access, Adoption, Replication, Placement, Records):
     def _resize(self, context: Context, share: str, new_size: int, *, grow: bool) -> Share:
         check_size(new_size)
         found = self.share(context, share)
-        if new_size == found.size or (new_size > found.size) is not grow:
+        if not share_story.resizes(found, new_size, grow=grow):
             want = "larger" if grow else "smaller"
             raise InvalidInput(f"share {found.id} has {found.size} GiB; the new size has to be {want}, not {new_size}")
         verbs(self._driver(found.pool), SupportsExtend if grow else SupportsShrink)

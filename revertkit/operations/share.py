@@ -190,6 +190,13 @@ class DeleteShare(Story):
             shares.remove(tx, case.share.id)
 
 
+def resizes(share: Share, new_size: int, *, grow: bool) -> bool:
+    """Whether a share can be grown, or shrunk, to `new_size`; to the size on record, where that failed at its end."""
+    if new_size == share.size:
+        return share.status is (Status.EXTENDING_ERROR if grow else Status.SHRINKING_ERROR)
+    return (new_size > share.size) is grow
+
+
 def accept_resize(
     tx: Connection, site: Site, context: Context, share: Share, new_size: int, *, grow: bool
 ) -> Operation:
@@ -200,7 +207,7 @@ def accept_resize(
     """
     shares.hold(tx, share.id)
     share = shares.get(tx, share.id)
-    if new_size == share.size or (new_size > share.size) is not grow:
+    if not resizes(share, new_size, grow=grow):
         raise Conflict(
             f"share {share.id} has {share.size} GiB by now; {new_size} is no {'growth' if grow else 'shrink'}"
         )

@@ -12,7 +12,7 @@ from support import CONTEXT, Parked, assert_at_rest, open_manager, stop
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.drivers.memory.driver import merge
 from revertkit.drivers.memory.storage import STORAGE
-from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed
+from revertkit.errors import BackendError, Blocked, Conflict, InvalidInput, OperationFailed
 from revertkit.manager import ShareManager
 from revertkit.models import Blocker, Operation, Replica, Share
 from revertkit.operations import recover as recovery
@@ -349,6 +349,26 @@ def test_a_failed_resize_leaves_the_share_online_and_says_the_way_out(
     assert online(manager, share)
     assert resize(CONTEXT, share.id, size).size == size
     assert manager.recover() == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "size", "status"), [("extend", 20, "extending_error"), ("shrink", 5, "shrinking_error")]
+)
+def test_a_resize_that_could_only_not_be_brought_online_is_tried_again_at_its_size(
+    manager: ShareManager, share: Share, verb: str, size: int, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on record by then, so that the same again is no other size: it leads out all the same."""
+    resize = getattr(manager, f"{verb}_share")
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "ensure_share", unmounted)
+        with pytest.raises(OperationFailed, match="it is offline: no mount"):
+            resize(CONTEXT, share.id, size)
+    found = manager.share(CONTEXT, share.id)
+    assert (found.status, found.size) == (status, size)
+    assert [told.at_rest for told in manager.recover()] == [False]
+    assert resize(CONTEXT, share.id, size).status is Status.AVAILABLE
+    with pytest.raises(InvalidInput, match="the new size has to be"):
+        resize(CONTEXT, share.id, size)
 
 
 def test_a_refusal_mends_no_failed_resize(manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
