@@ -147,8 +147,8 @@ def _umount2(target: Path) -> int:
 def users(target: Path, *also: Path) -> list[Blocker]:
     """Name what keeps the file system at `target` in use: processes here, that have `also` open too, NFSv4 clients.
 
-    Not a client that has closed its files: what it keeps of them is
-    given back by :func:`revertkit.system.nfs_clients.recall`.
+    Not a client that has closed its files: what it keeps of them is given back by
+    :func:`revertkit.system.nfs_clients.recall`.
     """
     remote = [f for f in nfs_clients.open_files(target) if f.state != nfs_clients.DELEGATION]
     local = holders(target, *also)
