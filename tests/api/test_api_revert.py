@@ -94,7 +94,7 @@ def test_the_checks_come_in_their_order(api: Client, served: ShareManager) -> No
 
 
 def test_an_unsettled_rule_is_a_conflict(api: Client, served: ShareManager, state: Any) -> None:
-    """While a rule is being applied; the refusal names it."""
+    """While a rule is being applied; the refusal says what is under way, and since when."""
     share = api.share()
     snapshot = api.snapshot(share)
     parked = support.Parked()
@@ -104,7 +104,7 @@ def test_an_unsettled_rule_is_a_conflict(api: Client, served: ShareManager, stat
     assert api.get(f"/shares/{share['id']}")["share"]["access_rules_status"] == "syncing"
     assert api.at("2.27").get(f"/shares/{share['id']}")["share"]["access_rules_status"] == "out_of_sync"
     said = refusal(api, share["id"], snapshot["id"], 409)
-    assert "10.0.0.1 is applying" in said
+    assert "allow access has been under way since" in said
 
 
 def test_over_quota_is_forbidden_with_the_numbers(api: Client) -> None:
