@@ -10,7 +10,7 @@ from revertkit import scheduler
 from revertkit.acceptance import scope_of
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication
-from revertkit.errors import Conflict, NotFound
+from revertkit.errors import Conflict, NotFound, NotSupported
 from revertkit.locks import of_replica
 from revertkit.models import Context, PoolId, Share, ShareReplica
 from revertkit.operations import promote as promote_story
@@ -71,6 +71,11 @@ class Replication(Placement):
             NotFound, NotSupported, Conflict: nothing has changed. OperationFailed: it is in ``error_deleting``.
         """
         found = self.replica(context, replica_id)
+        if not self._is_here(found.pool):
+            raise NotSupported(
+                f"replica {found.id} is in pool {found.pool}, which {self.site.host} does not have: delete it on its "
+                "host; if that, or the backend, is gone for good, `revertkit replica delete --forget`"
+            )
         verbs(self._driver(found.pool), SupportsReplication)
         accept = partial(replica_story.accept_delete, site=self.site, context=context, replica=found, force=force)
         self._start(accept, of_replica(found.id))
@@ -82,7 +87,7 @@ class Replication(Placement):
             NotFound, Conflict: nothing has changed; its backend is here, so that it can be deleted, among others.
         """
         found = self.replica(context, replica_id)
-        if found.pool.host == self.site.host and found.pool.backend in self.site.backends:
+        if self._is_here(found.pool):
             raise Conflict(f"the backend of replica {found.id}, {found.pool.backend}, is configured here: delete it")
         with self._hold(of_replica(found.id)), self.site.store.write() as tx:
             replica_story.forget(tx, self.site, found)
@@ -132,6 +137,9 @@ class Replication(Placement):
         return look_at_all(self.site)
 
     # --- how
+
+    def _is_here(self, pool: PoolId) -> bool:
+        return pool.host == self.site.host and pool.backend in self.site.backends
 
     def _place_of_replica(self, share: Share, named: str | None, zone: str | None) -> PoolId:
         """Find the best pool that can hold one more replica.

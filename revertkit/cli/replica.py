@@ -112,6 +112,10 @@ def delete(
     ] = False,
 ) -> None:
     """Delete a replica that is not active, and its copies of snapshots. The share and its snapshots stay."""
+    from revertkit.errors import InvalidInput
+
+    if force and forget:
+        raise InvalidInput("say --force, which deletes it whatever its status, or --forget, which deletes nothing")
     session = session_of(ctx)
     with session.manager() as manager:
         if forget:

@@ -123,6 +123,19 @@ def test_what_is_refused(cli: Replicas) -> None:
     assert "writable" in cli.refused(2, "type", "create", "w", "--replication-type", "writable")
     for words in ((), (far["id"], "--all"), ("--all", "--wait"), ("--all", "--full-copy")):
         assert "name one replica, or say --all" in cli.refused(2, "replica", "resync", *words)
+    assert "say --force" in cli.refused(2, "replica", "delete", far["id"], "--force", "--forget")
+    assert far["id"] in {one["id"] for one in cli.json("replica", "list")}
+
+
+def test_a_replica_whose_backend_is_gone_is_forgotten(cli: Replicas) -> None:
+    """By --forget, once the backend is out of the settings: nothing can be asked of it then."""
+    far = made(cli)
+    assert "configured here: delete it" in cli.refused(4, "replica", "delete", far["id"], "--forget")
+    kept, _, _ = cli.file.read_text().partition("[backends.far]")
+    cli.file.write_text(kept)
+    assert "--forget" in cli.refused(6, "replica", "delete", far["id"])
+    assert f"replica {far['id']} is forgotten" in cli.run("replica", "delete", far["id"], "--forget").stdout
+    assert [one["replica_state"] for one in cli.json("replica", "list")] == ["active"]
 
 
 def test_a_replica_that_cannot_be_brought_in_sync(cli: Replicas) -> None:
