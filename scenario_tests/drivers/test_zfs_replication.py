@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -223,8 +223,15 @@ def until_moving(far: str, mebibytes: int) -> None:
     while max(map(read_by, receiving), default=0) < mebibytes << 20:
         assert time.monotonic() < deadline, f"less than {mebibytes} MiB has arrived: {[*map(read_by, receiving)]}"
         # Who looks through all of /proc, again and again, is what an emulated machine is busy with.
-        receiving = [*filter(read_by, receiving)] or processes.of_transfer(into=far)
+        receiving = [*filter(read_by, receiving)] or [*filter(receives, processes.of_transfer(into=far))]
         time.sleep(0.01)
+
+
+def receives(pid: int) -> bool:
+    """Whether a process of a transfer is the end that receives."""
+    with suppress(OSError):  # it has ended
+        return b"receive" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
 
 
 def read_by(pid: int) -> int:
