@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import files
@@ -20,7 +22,7 @@ from revertkit.manager import ShareManager
 from revertkit.models import Share, Snapshot
 from revertkit.settings import Settings
 from revertkit.status import Status
-from revertkit.system.run import Moment, watching
+from revertkit.system.run import Moment, StepEvent, watching
 
 SAMPLE = 4
 
@@ -44,20 +46,34 @@ def _sweep(ground: Ground, seed: int, sample: int | None) -> None:
     files.write(ground.path(share))
     snapshot = ground.snapshot(share)
     kept = manifest.record(ground.path(share))
-    count = _count(ground, snapshot)
-    points = sorted(random.Random(seed).sample(range(1, count + 1), sample or count))
-    print(f"{ground.backend}: killing at {len(points)} of {count} points, seed {seed}: {points}")
+    every = _points(ground, snapshot)
+    points = sorted(random.Random(seed).sample(every, sample or len(every)))
+    print(f"{ground.backend}: killing at {len(points)} of {len(every)} points, seed {seed}: {points}")
     assert points
     for point in points:
         _kill_at(ground, share, snapshot, kept, point)
 
 
-def _count(ground: Ground, snapshot: Snapshot) -> int:
-    """Revert once unharmed, and count the points."""
-    seen = []
-    with watching(lambda event: seen.append(event.moment)):
-        revert(ground.settings, snapshot.id)
-    return sum(moment is not Moment.PROGRESS for moment in seen)
+def _points(ground: Ground, snapshot: Snapshot) -> list[int]:
+    """Revert once unharmed; answer the beginnings and ends of steps to be killed at, counted from 1.
+
+    The end of a step and the beginning of the next are one moment, unless something went on record between the two.
+    """
+    seen: list[tuple[Moment, int]] = []
+    with closing(sqlite3.connect(ground.settings.state_dir / "revertkit.db", check_same_thread=False)) as records:
+
+        def look(event: StepEvent) -> None:
+            if event.moment is not Moment.PROGRESS:
+                seen.append((event.moment, *records.execute("PRAGMA data_version").fetchone()))
+
+        with watching(look):
+            revert(ground.settings, snapshot.id)
+    before = [(None, None), *seen]
+    return [
+        number
+        for number, ((last, then), (moment, now)) in enumerate(zip(before, seen, strict=False), start=1)
+        if not (last is Moment.AFTER and moment is Moment.BEFORE and then == now)
+    ]
 
 
 def revert(settings: Settings, snapshot_id: str) -> None:

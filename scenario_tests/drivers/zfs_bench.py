@@ -200,13 +200,17 @@ def child(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str
 
 
 def killed_at(moment: int, call: Callable[[], object]) -> str | None:
-    """Run `call` in a child process that is killed at its nth look at a step; answer which, None if there was none."""
+    """Run `call` in a child process that is killed as it begins, or at the end of its nth step; answer which.
+
+    A driver puts nothing on record, so that the end of a step and the beginning of the next are one moment.
+    None if there was none.
+    """
     reading, writing = os.pipe()
     if (pid := os.fork()) == 0:
         seen: list[StepEvent] = []
 
         def kill(event: StepEvent) -> None:
-            if event.moment is Moment.PROGRESS:
+            if event.moment is Moment.PROGRESS or (seen and event.moment is Moment.BEFORE):
                 return
             if len(seen) == moment:
                 os.write(writing, f"{event.moment} {event.name}".encode())
