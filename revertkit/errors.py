@@ -24,9 +24,10 @@ was found, and what to do.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from revertkit.models import Blocker
+if TYPE_CHECKING:
+    from revertkit.models import Blocker
 
 
 class RevertkitError(Exception):

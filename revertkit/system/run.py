@@ -25,9 +25,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
 from revertkit.errors import BackendError, CommandFailed
-from revertkit.log import get_logger
-
-log = get_logger(__name__)
 
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OPERATION_VARIABLE = "REVERTKIT_OPERATION"
@@ -202,7 +199,7 @@ def _see_to(argv: list[str], both: list[Any], lines: _Lines, expired: str) -> No
     """Wait for the end of both, and raise if either is not as it should be."""
     statuses = [_status(process) for process in both]
     said = expired + "".join([*lines.rest(), both[1].stderr.decode(errors="surrogateescape")])
-    log.debug("commands", argv=argv, status=statuses, stderr=said)
+    _log("commands", argv=argv, status=statuses, stderr=said)
     if expired or any(statuses):
         raise CommandFailed(argv, None if expired else next(filter(None, reversed(statuses))), said)
 
@@ -282,6 +279,12 @@ _HOW: dict[str, Any] = {
 """For `sh`: no terminal, whole errors, not our Ctrl-C, and waited for below."""
 
 
+def _log(event: str, **values: Any) -> None:
+    from revertkit.log import get_logger  # late, as `sh`: a process that becomes another one logs nothing
+
+    get_logger(__name__).debug(event, **values)
+
+
 def _path(name: str) -> str:
     if (path := tool(name)) is None:
         raise BackendError(f"{name} is not installed on this host (looked in {TOOL_PATH})")
@@ -321,7 +324,7 @@ def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None)
             raise CommandFailed(words, status, stderr)
         return Completed(status, process.stdout.decode(errors="surrogateescape"), stderr)
     finally:
-        log.debug("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
+        _log("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
 
 
 @contextmanager

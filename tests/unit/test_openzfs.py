@@ -153,10 +153,10 @@ def test_what_is_no_listing_is_an_error(listing: str) -> None:
 
 
 def test_the_health_of_a_pool() -> None:
-    assert parse_health("ONLINE\toff\n").lacks("tank1") == []
-    assert parse_health("DEGRADED\toff\n").lacks("tank1") == []
-    assert "SUSPENDED" in parse_health("SUSPENDED\toff\n").lacks("tank1")[0].why
-    assert "read-only" in parse_health("ONLINE\ton\n").lacks("tank1")[0].why
+    assert checks.lacks("tank1", parse_health("ONLINE\toff\n")) == []
+    assert checks.lacks("tank1", parse_health("DEGRADED\toff\n")) == []
+    assert "SUSPENDED" in checks.lacks("tank1", parse_health("SUSPENDED\toff\n"))[0].why
+    assert "read-only" in checks.lacks("tank1", parse_health("ONLINE\ton\n"))[0].why
     with pytest.raises(BackendError):
         parse_health("no pools available\n")
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from revertkit.driver import ShareDriver
 from revertkit.drivers.zfs import checks, lineage, online, openzfs
 from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
+from revertkit.drivers.zfs.options import ZfsOptions
 from revertkit.errors import BackendError, Blocked, InvalidInput
 from revertkit.log import get_logger
 from revertkit.models import GIB, Blocker, ExportLocation, Replica, RevertState, SnapshotInstance, Stored
@@ -22,8 +19,6 @@ from revertkit.system import mounts
 from revertkit.system.mounts import Busy
 
 log = get_logger(__name__)
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*$"
-Destination = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9\[][A-Za-z0-9.:%\]-]*$")]
 SECONDS_TO_END = 30.0
 """What a process that sends or receives has for its end."""
 ACLS = {"acltype": "posix", "xattr": "sa"}
@@ -33,28 +28,8 @@ ACLS = {"acltype": "posix", "xattr": "sa"}
 class ZfsBase(ShareDriver):
     """Names, looks and ``ensure_share``."""
 
-    class Options(BaseModel):
+    class Options(ZfsOptions):
         """The settings of a ZFS backend."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        pool: str = Field(pattern=NAME, description="the zpool, or the dataset in one, under which the shares live")
-        mount_root: Path = Field(description="the directory below which shares are mounted")
-        max_over_subscription_ratio: float = Field(
-            20.0, ge=1, description="how many times its size the pool may promise; reported to schedulers"
-        )
-        export_address: IPv4Address | IPv6Address | None = Field(
-            None, description="the address that NFS clients use; without it shares are mounted on this host only"
-        )
-        replication_hosts: dict[str, Destination] = Field(
-            {}, description="how replicas here reach the hosts of their active ones, by ssh(1): host = user@address"
-        )
-        replication_key: Path = Field(
-            Path("/etc/revertkit/replication_key"), description="the private key for that, used for nothing else"
-        )
-        replication_known_hosts: Path = Field(
-            Path("/etc/revertkit/replication_known_hosts"), description="the host keys that are accepted, and no other"
-        )
 
     options: Options
 

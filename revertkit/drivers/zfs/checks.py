@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from revertkit.drivers.zfs.listing import Dataset, Health, Point
-from revertkit.models import GIB, Blocker, Replica, RevertState, SnapshotInstance
+from revertkit.models import GIB, Blocker, Lack, Replica, RevertState, SnapshotInstance
 
 BEYOND = 1 << 20
 """What a refquota leaves above the data that it could not be set below."""
@@ -73,12 +73,21 @@ def strange_snapshot(point: Point | None, snapshot: SnapshotInstance, name: str)
 def refusals(dataset: Dataset, point: Point, health: Health) -> Iterator[Blocker]:
     """Name all that the kernel would refuse the rollback of `dataset` to `point` for (dsl_dataset_rollback_check)."""
     pool = dataset.name.partition("/")[0]
-    yield from (Blocker(kind="pool", what=lack.why, mend=lack.mend) for lack in health.lacks(pool))
+    yield from (Blocker(kind="pool", what=lack.why, mend=lack.mend) for lack in lacks(pool, health))
     yield from newer(p for p in dataset.newer(point) if not p.marker)
     space = dataset.space
     if min(space["refreservation"], space["usedbydataset"]) > space["available"]:
         what = f"{pool} has no room to hold the refreservation of {dataset.name} twice for a moment"
         yield Blocker(kind="space", what=what, mend=f"free some, or `zfs set refreservation=none {dataset.name}`")
+
+
+def lacks(pool: str, health: Health) -> list[Lack]:
+    """Say why nothing can be written to the pool; empty if it can be."""
+    if health.state not in ("ONLINE", "DEGRADED"):
+        return [Lack(why=f"zpool {pool} is {health.state}", mend=f"see `zpool status -v {pool}`")]
+    if health.readonly:
+        return [Lack(why=f"zpool {pool} is imported read-only", mend="export it and import it read-write")]
+    return []
 
 
 def newer(points: Iterable[Point]) -> Iterator[Blocker]:

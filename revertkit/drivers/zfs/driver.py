@@ -16,6 +16,7 @@ from revertkit.drivers.zfs import checks, online, openzfs
 from revertkit.drivers.zfs.adoption import Adopting
 from revertkit.drivers.zfs.base import ACLS
 from revertkit.drivers.zfs.listing import SHARE, Dataset
+from revertkit.drivers.zfs.options import host_lacks
 from revertkit.drivers.zfs.replication import Replicating
 from revertkit.errors import Blocked, CommandFailed
 from revertkit.models import GIB, Blocker, ExportLocation, Lack, Pool, Replica, SnapshotInstance, Stored
@@ -40,13 +41,13 @@ class ZfsDriver(
     @classmethod
     def probe(cls) -> list[Lack]:
         """Name what this host lacks for ZFS, by Debian's packages."""
-        return openzfs.probe()
+        return host_lacks()
 
     def pools(self) -> list[Pool]:
         """The zpool, or the dataset in it, is the one pool; refquota reserves nothing, so shares may promise more."""
         name = self.options.pool
         (used, free), health = openzfs.capacity(name), openzfs.health(name)
-        lacks = tuple(health.lacks(openzfs.pool_of(name)))
+        lacks = tuple(checks.lacks(openzfs.pool_of(name), health))
         extra = {"thin_provisioning": True, "max_over_subscription_ratio": self.options.max_over_subscription_ratio}
         return [Pool(name=name, total_bytes=used + free, free_bytes=free, lacks=lacks, extra=extra)]
 

@@ -18,10 +18,12 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from revertkit.drivers.zfs.listing import MARKER, RECEIVED, SIZE, SNAPSHOT, Dataset, Kind, Point
-from revertkit.models import SnapshotInstance
+
+if TYPE_CHECKING:
+    from revertkit.models import SnapshotInstance
 
 RANDOM = 12
 """Characters that a marker's name ends in."""

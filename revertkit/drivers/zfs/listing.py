@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from revertkit.errors import BackendError
-from revertkit.models import Lack
 
 SHARE = "revertkit:share"
 """On a dataset: the id of the share that it is. Set last, so that a dataset without it was never finished."""
@@ -115,14 +114,6 @@ class Health:
 
     state: str
     readonly: bool
-
-    def lacks(self, pool: str) -> list[Lack]:
-        """Say why nothing can be written to the pool; empty if it can be."""
-        if self.state not in ("ONLINE", "DEGRADED"):
-            return [Lack(why=f"zpool {pool} is {self.state}", mend=f"see `zpool status -v {pool}`")]
-        if self.readonly:
-            return [Lack(why=f"zpool {pool} is imported read-only", mend="export it and import it read-write")]
-        return []
 
 
 def parse(listing: str, name: str) -> Dataset:

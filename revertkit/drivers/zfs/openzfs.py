@@ -17,7 +17,6 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,8 @@ from revertkit.drivers.zfs import listing, streams
 from revertkit.drivers.zfs.listing import Dataset, Health, Point
 from revertkit.drivers.zfs.streams import Progress, Resumable
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
-from revertkit.models import Lack
-from revertkit.system.run import pipe, run, step, tool
+from revertkit.system.run import pipe, run, step
 
-MODULE = Path("/sys/module/zfs")
-TOOLS = ("zfs", "zpool")
 NO_DATASET = "dataset does not exist"
 NOT_REMOUNTED = "property may be set but unable to remount filesystem"
 CANMOUNT_NOAUTO = 2
@@ -111,23 +107,6 @@ def checked_any(name: str) -> str:
     """Return `name` if it names a dataset, or one snapshot; as :func:`checked` and :func:`snapshot_name`."""
     dataset, at, short_name = name.partition("@")
     return snapshot_name(dataset, short_name) if at else checked(name)
-
-
-def probe() -> list[Lack]:
-    """Say what this host lacks for ZFS and its exports, without loading any of it."""
-    found = [Lack(why=f"no {name} on this host", mend="apt install zfsutils-linux") for name in TOOLS if not tool(name)]
-    if not MODULE.exists():
-        mend = "apt install zfs-dkms and the kernel's headers, then modprobe zfs"
-        found.append(Lack(why="the kernel has no module zfs loaded", mend=mend))
-    if find_spec("libzfs_core") is None:
-        mend = "apt install python3-pyzfs; a virtual environment needs --system-site-packages to see it"
-        found.append(Lack(why="this Python has no module libzfs_core", mend=mend))
-    if os.geteuid() != 0:
-        found.append(Lack(why="mounting and rolling back ZFS needs root", mend="run as root"))
-    if tool("exportfs") is None:
-        mend = "apt install nfs-kernel-server"
-        found.append(Lack(why="exportfs is not installed", mend=mend, capability="access_rules_support"))
-    return found
 
 
 # --- looking
