@@ -20,9 +20,6 @@ from revertkit.operations.site import Site
 from revertkit.store import operations, shares, snapshots
 from revertkit.store import share_types as stored_types
 
-LETTING_GO_SECONDS = 1.0
-"""How long a lock may outlive the end of its operation on record; it is milliseconds."""
-
 
 class Acceptance(Administration):
     """The part of :class:`~revertkit.manager.ShareManager` that its verbs are made of."""
@@ -103,17 +100,13 @@ class Acceptance(Administration):
     def _hold(self, *share_ids: str) -> Held:
         """Take the locks; one whose operation has ended on record is about to be let go, and is waited for."""
         began = time.monotonic()
-        while True:
-            try:
-                held = self.site.locks.hold(*share_ids)
-            except Busy:
-                if time.monotonic() > began + LETTING_GO_SECONDS or any(map(self._under_way, share_ids)):
-                    telemetry.tell(telemetry.LockRefused())
-                    raise
-                time.sleep(0.005)
-            else:
-                telemetry.tell(telemetry.LockTaken(time.monotonic() - began))
-                return held
+        try:
+            held = self.site.locks.hold_when_let_go(*share_ids, owned=lambda: any(map(self._under_way, share_ids)))
+        except Busy:
+            telemetry.tell(telemetry.LockRefused())
+            raise
+        telemetry.tell(telemetry.LockTaken(time.monotonic() - began))
+        return held
 
     def _under_way(self, lock_id: str) -> bool:
         """Say whether what holds this lock is on record; of a whole backend nothing is, and it is not waited for."""

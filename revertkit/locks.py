@@ -1,11 +1,13 @@
 """Host-local file locks that die with their process (tooz, ``file://``).
 
-A lock says one thing: the process that works on this share is alive. It is tried, never waited for, and it outlives
-neither its process nor the machine; a paused process keeps it. The statuses in the store decide who may do what.
+A lock says one thing: the process that works on this share is alive. It is never waited for, but for a moment where
+its holder is about to let go, and it outlives neither its process nor the machine; a paused process keeps it. The
+statuses in the store decide who may do what.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 from revertkit.errors import Conflict, LockError
 
 BACKEND, REPLICA = "backend-", "replica-"
+LETTING_GO_SECONDS = 1.0
+"""How long a lock may be held by whom it serves no more; it is milliseconds."""
 
 
 def of_backend(backend: str) -> str:
@@ -88,6 +92,22 @@ class Locks:
                 raise Busy(f"{what} is being worked on by a living process; try again when it is done")
             held.append(lock)
         return Held(held)
+
+    def hold_when_let_go(self, *share_ids: str, owned: Callable[[], bool] = lambda: False) -> Held:
+        """As :meth:`hold`, but wait a moment for a holder who only looked, or whose operation has ended on record.
+
+        Raises:
+            Busy: one is still taken, or, as `owned` says, by whoever has work to do under it; none is held.
+            LockError: as :meth:`hold`.
+        """
+        deadline = time.monotonic() + LETTING_GO_SECONDS
+        while True:
+            try:
+                return self.hold(*share_ids)
+            except Busy:
+                if time.monotonic() > deadline or owned():
+                    raise
+                time.sleep(0.005)
 
     def _tried(self, call: Callable[[], Any]) -> Any:
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from revertkit.errors import NotFound
-from revertkit.locks import Busy, Held
+from revertkit.locks import Busy
 from revertkit.log import get_logger
 from revertkit.models import Operation, Outcome, Share, ShareReplica
 from revertkit.operations import STORIES, load_case, lock_ids
@@ -31,8 +31,6 @@ CHILDREN_SECONDS = 60.0
 _ONLINE = "bringing it online"
 _AT_REST = frozenset({Status.AVAILABLE, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR})
 """The statuses of a share that is whole, so that it is to be online."""
-LETTING_GO_SECONDS = 1.0
-"""For whoever only asks whether a lock is taken, and lets it go at once."""
 
 
 @dataclass(frozen=True)
@@ -92,29 +90,13 @@ def _ownerless(site: Site, operation: Operation) -> bool:
 def _held(site: Site, operation: Operation) -> Recovered:
     """Recover one operation under its locks, unless its owner lives."""
     try:
-        with _locks_of(site, operation):
+        with site.locks.hold_when_let_go(*lock_ids(site, operation)):
             return _asked_again(site, operation)
     except Busy:
         return _told(operation, "under way: its process is alive", at_rest=True)
     except Exception as failure:
         log.warning("recovery met trouble", operation=operation.id, exc_info=failure)
         return _ended(site, operation) or _told(operation, f"it cannot be recovered now: {failure}", at_rest=False)
-
-
-def _locks_of(site: Site, operation: Operation) -> Held:
-    """Take the locks of an operation; whoever only looked whether it has an owner has let go within a moment.
-
-    Raises:
-        Busy: its owner lives.
-    """
-    deadline = time.monotonic() + LETTING_GO_SECONDS
-    while True:
-        try:
-            return site.locks.hold(*lock_ids(site, operation))
-        except Busy:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _asked_again(site: Site, operation: Operation) -> Recovered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,26 @@ def test_letting_go_twice_does_not_let_go_of_anothers(tmp_path: Path) -> None:
         first.release()
         with pytest.raises(Busy):
             locks.hold("one")
+
+
+def test_a_holder_who_is_about_to_let_go_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns it is not waited for at all, and nobody for longer than that."""
+    locks = Locks(tmp_path)
+    held = locks.hold("one")
+    asked: list[bool] = []
+    with pytest.raises(Busy):
+        locks.hold_when_let_go("one", owned=lambda: asked.append(True) or True)
+    assert asked == [True]
+    with pytest.raises(Busy):
+        locks.hold_when_let_go("one", owned=lambda: len(asked) > 2 or bool(asked.append(True)))
+    assert len(asked) == 3
+    letting_go = threading.Timer(0.1, held.release)
+    letting_go.start()
+    with locks.hold_when_let_go("one"):
+        monkeypatch.setattr("revertkit.locks.LETTING_GO_SECONDS", 0.05)
+        with pytest.raises(Busy):
+            locks.hold_when_let_go("one")
+    letting_go.join()
 
 
 def test_busy_is_a_conflict() -> None:
