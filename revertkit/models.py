@@ -168,6 +168,13 @@ class Reverted(Record):
     snapshot: Stored
 
 
+class Promoted(Record):
+    """What stands on the backend after a promotion: the replica, and by instance id each snapshot that it holds."""
+
+    replica: Stored
+    snapshots: dict[str, Stored] = Field(default_factory=dict)
+
+
 class RevertPreview(Record):
     """What a revert would throw away, in bytes; None where the backend cannot tell."""
 

@@ -83,14 +83,20 @@ class Replication(Placement):
     def forget_replica(self, context: Context, replica_id: str) -> None:
         """Take a replica off the record whose backend or host is gone for good. What it holds, if anything, stays.
 
+        A promotion of it that was under way has failed then. The active one, which may have been made read-only for
+        it, is brought online if it is here; where it is on another host, `recover` there does that.
+
         Raises:
             NotFound, Conflict: nothing has changed; its backend is here, so that it can be deleted, among others.
         """
         found = self.replica(context, replica_id)
         if self._is_here(found.pool):
             raise Conflict(f"the backend of replica {found.id}, {found.pool.backend}, is configured here: delete it")
+        abandon = partial(recovery.abandon, site=self.site, replica_id=found.id)
         with self._hold(of_replica(found.id)), self.site.store.write() as tx:
-            replica_story.forget(tx, self.site, found)
+            held_up = replica_story.forget(tx, found, abandon)
+        if held_up:
+            recovery.recover(self.site, found.share_id)
 
     def promote_replica(self, context: Context, replica_id: str, *, force: bool = False) -> ShareReplica:
         """Make a replica the active one; what was active follows it from then on.

@@ -54,6 +54,8 @@ class _Plan:
     share: Share
     replica: ShareReplica
     wanted: list[SnapshotInstance]
+    lost: list[SnapshotInstance]
+    """Of snapshots that the active one has lost: a cut look may have brought one here, as its last copy."""
     turn: datetime
     begun: datetime
 
@@ -107,15 +109,22 @@ def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:
         found = f"left alone: share {share.id} is {share.status}, replica {replica.id} {replica.status}"
         return Looked(replica.id, share.id, replica.replica_state, found, left_alone=True)
     if held := snapshots.beyond(tx, replica.replica):
-        return _refused(tx, replica, f"it holds snapshot {', '.join(held)}, which the active replica has lost", at)
+        return _refused(tx, replica, _last_copy(held), at)
     move_state(tx, replicas_table, replica.id, rules.state.before, rules.state.during, at)
     turn = operations.last_turn(tx, share.id) or share.created_at
-    return _Plan(share, replica, snapshots.wanted(tx, replica.replica), turn, at)
+    seen = replica.replica
+    return _Plan(share, replica, snapshots.wanted(tx, seen), snapshots.lost(tx, seen), turn, at)
 
 
-def _refused(tx: Connection, replica: ShareReplica, what: str, at: datetime) -> Looked:
+def _last_copy(held: Sequence[str]) -> str:
+    return (
+        f"it holds snapshot {', '.join(held)}, which the active replica has lost; promote this replica to have it "
+        "back, or delete that snapshot: then it follows"
+    )
+
+
+def _refused(tx: Connection, replica: ShareReplica, found: str, at: datetime) -> Looked:
     """Following would destroy the last copy of a snapshot: that is not for a look to decide."""
-    found = f"{what}; promote this replica to have it back, or delete that snapshot: then it follows"
     move_state(tx, replicas_table, replica.id, FOLLOWING, ReplicaState.ERROR, at)
     replicas.describe(tx, replica.id, looked_at=at, found=found)
     return Looked(replica.id, replica.share_id, ReplicaState.ERROR, found)
@@ -130,7 +139,7 @@ def _report(site: Site, plan: _Plan) -> ReplicaReport:
         reached = driver.ensure_share(seen) if replica.in_sync_at else None
         if replica.in_sync_at is None:
             seen = _placed(site, seen, copies.create_replica(seen, active, plan.wanted))
-        report = copies.update_replica_state(seen, active, plan.wanted)
+        report = copies.update_replica_state(seen, active, _by_age([*plan.wanted, *plan.lost]))
         if report.state is IN_SYNC and replica.replica_state is not IN_SYNC:
             reached = driver.ensure_share(seen)
     except Exception as failure:  # noqa: BLE001 - it is on record then, and the next look goes on from there
@@ -139,6 +148,10 @@ def _report(site: Site, plan: _Plan) -> ReplicaReport:
         with site.store.write() as tx:
             shares.set_locations(tx, replica.id, reached)
     return report
+
+
+def _by_age(found: list[SnapshotInstance]) -> list[SnapshotInstance]:
+    return sorted(found, key=lambda one: one.created_at)
 
 
 def _placed(site: Site, seen: Replica, stored: Stored) -> Replica:
@@ -178,6 +191,8 @@ def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaRepor
     """A driver that says "in sync" has to have seen each snapshot that the share was turned back to."""
     if report.state not in FOLLOWING:
         return report.model_copy(update={"state": OUT_OF_SYNC, "found": f"its driver says that it is {report.state}"})
+    if held := [one.snapshot_id for one in plan.lost if one.id in report.snapshots]:
+        return report.model_copy(update={"state": ReplicaState.ERROR, "found": _last_copy(held)})
     targets = set(plan.replica.replica.reverted_to)
     unseen = [one.snapshot_id for one in plan.wanted if one.snapshot_id in targets and one.id not in report.snapshots]
     if report.state is IN_SYNC and unseen:
@@ -187,8 +202,9 @@ def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaRepor
 
 
 def _take_over(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> None:
-    """Put on record which snapshots the replica holds now, of those that are still wanted of it."""
-    for one in snapshots.wanted(tx, plan.replica.replica):
+    """Put on record which snapshots the replica holds now, of those that are still wanted of it, or still lost."""
+    seen = plan.replica.replica
+    for one in (*snapshots.wanted(tx, seen), *snapshots.lost(tx, seen)):
         if stored := report.snapshots.get(one.id):
             snapshots.set_backend_id(tx, one.id, stored.backend_id)
             move(tx, instances, one.id, set(Status), Status.AVAILABLE, site.now())

@@ -15,7 +15,7 @@ as one that was done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -31,6 +31,7 @@ from revertkit.models import (
     Outcome,
     Share,
     ShareReplica,
+    Stored,
 )
 from revertkit.operations.look import drop
 from revertkit.operations.online import Online, bring_online, make_read_only
@@ -128,16 +129,18 @@ class PromoteReplica(OfReplica):
         """
         fenced = self._fence_if_reached(case) if case.operation.forced else self._bring_up_to_date(case)
         try:
-            stored = self.replication(case).promote_replica(case.other.replica, case.replica)
+            promoted = self.replication(case).promote_replica(case.other.replica, case.replica, self.instances(case))
         except Blocked as blocked:
             if self._put_back(case):
                 raise BackendError(str(blocked)) from blocked  # not all is as before: `fail` tries again, and says so
             raise
+        # As the active one, which is about to be: others may need what was deleted to follow it.
+        active = case.other.replica.model_copy(update={"state": ReplicaState.ACTIVE})
         with case.site.store.read() as tx:
-            gone = snapshots.gone(tx, case.other.replica)
+            gone = snapshots.gone(tx, active)
         drop(case.site, case.other, gone)
         said = f"replica {case.other.id} in {case.other.pool} is the active one{'' if fenced else _open(case)}"
-        return Work(replica=stored, said=said)
+        return Work(replica=promoted.replica, held=promoted.snapshots, said=said)
 
     def _bring_up_to_date(self, case: Case) -> bool:
         try:
@@ -202,7 +205,7 @@ class PromoteReplica(OfReplica):
         shares.set_locations(tx, old.id, [])
         for one in snapshots.on_replica(tx, old):
             snapshots.set_locations(tx, one.id, [])
-        _settle_snapshots(tx, case, at)
+        _settle_snapshots(tx, case, work.held, at)
 
     def online(self, case: Case) -> Online:
         """Bring the share online where it is now."""
@@ -253,11 +256,14 @@ def _followed(tx: Connection, case: Case) -> datetime:
     return operations.get(tx, case.operation.id).created_at
 
 
-def _settle_snapshots(tx: Connection, case: Case, at: datetime) -> None:
+def _settle_snapshots(tx: Connection, case: Case, held: Mapping[str, Stored], at: datetime) -> None:
     """A snapshot that has not reached the new active one is in error; one that cannot be dropped is on record again."""
     chosen = case.other.replica
     for one in snapshots.gone(tx, chosen):
         snapshots.bring_back(tx, one.snapshot_id)
         move(tx, instances, one.id, set(Status), Status.ERROR_DELETING, at)
     for one in snapshots.on_replica(tx, chosen, Status.CREATING):
-        move(tx, instances, one.id, {Status.CREATING}, Status.ERROR, at)
+        stored = held.get(one.id)
+        if stored:
+            snapshots.set_backend_id(tx, one.id, stored.backend_id)
+        move(tx, instances, one.id, {Status.CREATING}, Status.AVAILABLE if stored else Status.ERROR, at)

@@ -5,7 +5,7 @@ Making and deleting one touch nothing else, so they hold the replica's lock, nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -29,7 +29,7 @@ from revertkit.models import (
 from revertkit.operations.look import look
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
-from revertkit.operations.story import BESIDE, Case, Story, Work, begin, check_in, spoken
+from revertkit.operations.story import BESIDE, Case, Story, Work, begin, check_in
 from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import instances
@@ -165,7 +165,8 @@ def accept_delete(tx: Connection, site: Site, context: Context, replica: ShareRe
     """Begin to delete a replica that is not active.
 
     Raises:
-        Conflict: it is the active one, its status forbids it, or (without `force`) it is a snapshot's last copy.
+        Conflict: it is the active one, its status forbids it, or (without `force`) it holds a snapshot's last copy or
+            may, as one in error does that could follow.
     """
     shares.hold(tx, replica.share_id)
     share, replica = shares.get(tx, replica.share_id), replicas.get(tx, replica.id)
@@ -174,28 +175,29 @@ def accept_delete(tx: Connection, site: Site, context: Context, replica: ShareRe
         raise Conflict(f"replica {replica.id} is the active one of share {share.id}, which would be lost; {others}")
     if not force:
         _refuse_last_copy(tx, replica, ", or delete the replica by force")
+        _refuse_held_up(replica)
     kind = OperationKind.DELETE_REPLICA
     operation = operation_for(kind, context, site, share, replica_id=replica.id, host=replica.pool.host)
     begin(tx, operation, share, replica=replica, at_rest=force)
     return operation
 
 
-def forget(tx: Connection, site: Site, replica: ShareReplica) -> None:
+def forget(tx: Connection, replica: ShareReplica, abandon: Callable[[Connection], list[Operation]]) -> bool:
     """Take a replica off the record whose backend or host is gone; nothing is asked of it, and what it holds stays.
 
+    `abandon` ends first what is under way on it. The answer is whether that held up the share: its active replica may
+    have been made read-only for it.
+
     Raises:
-        Conflict: it is the active one, or something that has to be finished first is under way with it.
+        Conflict: it is the active one; nothing has changed.
     """
     shares.hold(tx, replica.share_id)
-    replica = replicas.get(tx, replica.id)
-    if replica.active:
+    if replicas.get(tx, replica.id).active:
         raise Conflict(f"replica {replica.id} is the active one of share {replica.share_id}; promote another first")
-    for left in operations.unfinished(tx, replica_id=replica.id):
-        if left.kind not in BESIDE:
-            raise Conflict(f"replica {replica.id} is being worked on ({spoken(left.kind)}); run `revertkit recover`")
-        operations.finish(tx, left.id, Outcome.FAILED, f"replica {replica.id} was forgotten", site.now())
+    ended = abandon(tx)
     replicas.remove(tx, replica.id)
     snapshots.sweep(tx, replica.share_id)
+    return any(one.kind not in BESIDE for one in ended)
 
 
 class DeleteReplica(OfReplica):
@@ -245,6 +247,15 @@ def _refuse_last_copy(tx: Connection, replica: ShareReplica, or_else: str = "") 
         )
 
 
+def _refuse_held_up(replica: ShareReplica) -> None:
+    """What holds up a replica that could follow may be a snapshot that the active one has lost behind our back."""
+    if replica.replica_state is ReplicaState.ERROR and replica.in_sync_at and not replica.needs_full_copy:
+        raise Conflict(
+            f"replica {replica.id} is in error, and may hold what the active replica has not: {replica.found}; mend "
+            "that first, or delete the replica by force"
+        )
+
+
 class ResyncReplica(OfReplica):
     """A look by hand. What it finds is on the replica's record, whatever it is."""
 
@@ -253,12 +264,15 @@ class ResyncReplica(OfReplica):
     def run(self, case: Case, *, again: bool = False) -> None:
         """Look; for a full copy then remove what is there, and look again, which makes the place anew.
 
-        Nothing is removed unless that first look has reached the active one: what is here may be all there is.
+        Nothing is removed unless that first look has reached the active one, and nothing here keeps it from following:
+        what is here may be all there is.
         """
         looked = look(case.site, case.other.id)
         if not case.operation.forced or looked.left_alone:
             return
-        if looked.replica_state is ReplicaState.OUT_OF_SYNC and case.other.in_sync_at:
+        with case.site.store.read() as tx:
+            now = replicas.get(tx, case.other.id)
+        if now.in_sync_at and not (looked.replica_state is ReplicaState.IN_SYNC or now.needs_full_copy):
             mend = "mend that, or delete this replica and create another"
             found = f"{looked.found}; so nothing was removed for a full copy, for it may be all there is: {mend}"
             with case.site.store.write() as tx:

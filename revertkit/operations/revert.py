@@ -113,6 +113,8 @@ def accept(tx: Connection, site: Site, context: Context, snapshot: Snapshot) -> 
     operation = operation_for(OperationKind.REVERT_TO_SNAPSHOT, context, site, share, snapshot_id=snapshot.id)
     begin(tx, operation, share, snapshot)
     out_of_sync(tx, share.id, operation)
+    # They turn back to it in any case: even if this fails before anything is discarded, a look may find no newer base.
+    replicas.hold_no_later(tx, share.id, snapshot.created_at)
     if snapshot.size > share.size:
         operations.reserve(tx, operation, quota.growth(share, snapshot.size))
     return operation

@@ -7,8 +7,8 @@ can always tell a finished operation from an unfinished one (contract.md, "What 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -86,6 +86,8 @@ class Work:
     said: str = "done"
     replica: Stored | None = None
     """Of an operation that is about a replica that is not active."""
+    held: Mapping[str, Stored] = field(default_factory=dict)
+    """By instance id, the snapshots that such a replica holds."""
 
 
 class Superseded(Conflict):
@@ -124,13 +126,13 @@ class Story:
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Move the statuses from "during" to where this outcome leaves them."""
-        transitions = TRANSITIONS[self.kind]
+        transitions, at, before = TRANSITIONS[self.kind], case.site.now(), case.operation.status_before
         if transitions.snapshot and case.snapshot:
-            _close(tx, case, instances, case.snapshot.id, transitions.snapshot, outcome)
+            _close(tx, instances, case.snapshot.id, transitions.snapshot, outcome, before, at)
         if transitions.share:
-            _close(tx, case, replicas, case.replica.id, transitions.share, outcome)
-        if transitions.replica:
-            _close(tx, case, replicas, case.other.id, transitions.replica, outcome)
+            _close(tx, replicas, case.replica.id, transitions.share, outcome, before, at)
+        if transitions.replica:  # `status_before` is the share's
+            _close(tx, replicas, case.other.id, transitions.replica, outcome, None, at)
 
     def run(self, case: Case, *, again: bool = False) -> None:
         """Run the operation to its end; `again`, where a dead process began it, so that a refusal may have changes
@@ -369,13 +371,14 @@ def _in_the_way(share: Share, other: Operation) -> str:
     )
 
 
-def _close(tx: Connection, case: Case, table: Table, row_id: str, rule: Transition, outcome: Outcome) -> None:
+def _close(
+    tx: Connection, table: Table, row_id: str, rule: Transition, outcome: Outcome, before: Status | None, at: datetime
+) -> None:
     """Move one row from "during" (or from what an earlier, failed end left) to where `outcome` leaves it."""
-    failed = case.operation.status_before if rule.back else rule.failed
-    unchanged = case.operation.status_before or Status.AVAILABLE
-    to = {Outcome.DONE: rule.done, Outcome.FAILED: failed, Outcome.UNCHANGED: unchanged}[outcome]
+    failed = before if rule.back else rule.failed
+    to = {Outcome.DONE: rule.done, Outcome.FAILED: failed, Outcome.UNCHANGED: before or Status.AVAILABLE}[outcome]
     if to is not None:
-        move(tx, table, row_id, {rule.during, *({failed} if failed else ())}, to, case.site.now())
+        move(tx, table, row_id, {rule.during, *({failed} if failed else ())}, to, at)
 
 
 def spoken(kind: OperationKind) -> str:

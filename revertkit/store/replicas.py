@@ -82,6 +82,12 @@ def describe(tx: Connection, replica_id: str, **values: Any) -> None:
     tx.execute(update(replicas).where(replicas.c.id == replica_id).values(values))
 
 
+def hold_no_later(tx: Connection, share_id: str, at: datetime) -> None:
+    """Say that no replica but the active one surely holds what was written to the share after `at`."""
+    wanted = (replicas.c.share_id == share_id, _FOLLOWING, replicas.c.in_sync_at > at)
+    tx.execute(update(replicas).where(*wanted).values(in_sync_at=at))
+
+
 def remove(tx: Connection, replica_id: str) -> None:
     """Delete a replica's row, with its instances."""
     tx.execute(delete(replicas).where(replicas.c.id == replica_id))

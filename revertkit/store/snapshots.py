@@ -146,11 +146,15 @@ def wanted(tx: Connection, replica: Replica) -> list[SnapshotInstance]:
     return _instances(tx, replica, _COUNTS & instances.c.snapshot_id.in_(_on_active(Status.AVAILABLE)))
 
 
+def lost(tx: Connection, replica: Replica, *statuses: Status) -> list[SnapshotInstance]:
+    """Answer a replica's instances, of these statuses or all, of snapshots that are in error on the active one."""
+    where = instances.c.status.in_(statuses) if statuses else true()
+    return _instances(tx, replica, _COUNTS & instances.c.snapshot_id.in_(_on_active(Status.ERROR)) & where)
+
+
 def beyond(tx: Connection, replica: Replica) -> list[str]:
     """Name the snapshots on record that a replica holds and the active one has not."""
-    held = _instances(tx, replica, _COUNTS & (instances.c.status == Status.AVAILABLE))
-    lost = set(tx.execute(_on_active(Status.ERROR)).scalars())
-    return [one.snapshot_id for one in held if one.snapshot_id in lost]
+    return [one.snapshot_id for one in lost(tx, replica, Status.AVAILABLE)]
 
 
 def behind(tx: Connection, replica: Replica) -> list[str]:

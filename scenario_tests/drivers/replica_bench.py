@@ -126,7 +126,7 @@ class Pair:
             report = self.backend(seen).driver.update_replica_state(seen, self.of(old), self.at(seen))
             assert report.state is ReplicaState.IN_SYNC, report.found
         del self.replicas[replica.id]
-        stored = self.backend(seen).driver.promote_replica(seen, self.of(old))
+        stored = self.backend(seen).driver.promote_replica(seen, self.of(old), self.at(seen)).replica
         promoted = seen.model_copy(
             update={"state": ReplicaState.ACTIVE, "backend_id": stored.backend_id, "reverted_to": ()}
         )

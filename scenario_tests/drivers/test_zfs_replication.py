@@ -334,7 +334,7 @@ def test_a_strangers_snapshot_on_the_replica_is_refused_by_name_there(pair: Pair
         assert f"{far}@by-hand" in report.found
         assert "by-hand" in short_names(far)
     with pytest.raises(Blocked, match="by-hand"):
-        pair.far.driver.promote_replica(pair.of(pair.replicas[replica.id]), pair.of(pair.active))
+        pair.far.driver.promote_replica(pair.of(pair.replicas[replica.id]), pair.of(pair.active), [])
     with pytest.raises(Blocked, match="by-hand"):
         pair.far.driver.delete_replica(pair.of(pair.replicas[replica.id]), [])
     zfs("destroy", f"{far}@by-hand")
@@ -450,7 +450,7 @@ def test_a_replica_that_never_held_anything_is_not_promoted(pair: Pair) -> None:
     """It would be empty."""
     replica = pair.add()
     with pytest.raises(Blocked, match="never held anything"):
-        pair.far.driver.promote_replica(pair.of(replica), pair.of(pair.active))
+        pair.far.driver.promote_replica(pair.of(replica), pair.of(pair.active), [])
 
 
 def test_deleting_a_replica_leaves_nothing_of_it(pair: Pair) -> None:
@@ -611,7 +611,7 @@ def test_a_promotion_killed_at_every_step(reverted: tuple[Pair, Replica, Snapsho
     driver = pair.far.driver
     seen = pair.of(pair.replicas[replica.id])
     moment = 0
-    while where := killed_at(moment, lambda: driver.promote_replica(seen, pair.of(pair.active))):
+    while where := killed_at(moment, lambda: driver.promote_replica(seen, pair.of(pair.active), [])):
         moment += 1
         assert zfs("list", "-H", "-o", "name", pair.far.dataset(replica)), where
     pair.promote(pair.replicas[replica.id], force=True)

@@ -408,11 +408,13 @@ def test_a_foreign_snapshot_on_a_replica_is_named_there_and_the_active_one_goes_
     assert dict(world.files()) == World.KEPT
     assert world.states() == {"fast": "active", "far": "error", "third": "in_sync"}
     assert "by-hand" in (world.replica(world.far).found or "")
-    with pytest.raises(OperationFailed, match="by-hand"):
+    with world.unchanged(), pytest.raises(Conflict, match=r"by-hand.*by force"):
         world.manager.delete_replica(CONTEXT, world.far)
+    with pytest.raises(OperationFailed, match="by-hand"):
+        world.manager.delete_replica(CONTEXT, world.far, force=True)
     del STORAGE["far"][world.far].snapshots["by-hand"]
     assert world.replica(world.far).status is Status.ERROR_DELETING
-    world.manager.delete_replica(CONTEXT, world.far)
+    world.manager.delete_replica(CONTEXT, world.far, force=True)
 
 
 def test_without_a_common_moment_it_says_so_and_a_full_copy_mends_it(world: World) -> None:

@@ -19,6 +19,7 @@ from revertkit.log import get_logger
 from revertkit.models import (
     Blocker,
     ExportLocation,
+    Promoted,
     Replica,
     ReplicaReport,
     Reverted,
@@ -122,11 +123,9 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         if _known(source, active) is None:
             return _behind("the active replica was reverted meanwhile")
         _take_place(home)
-        found = [(one, home.snapshot(one.snapshot_id)) for one in snapshots]
-        kept = {one.id: stored(held, one.size) for one, held in found if held.exists()}
-        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=kept, seconds_behind=0.0)
+        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=_kept(home, snapshots), seconds_behind=0.0)
 
-    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         """Turn it back to what the share was reverted to; ``ensure_share`` brings it online.
 
         Raises:
@@ -140,7 +139,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             home.drop(home.incoming)
             home.make(home.incoming, held.data, identity=replica.backend_id or "", origin=held.identity or "")
             _take_place(home)
-        return stored(home.current, replica.size)
+        return Promoted(replica=stored(home.current, replica.size), snapshots=_kept(home, snapshots))
 
     def _source(self, active: Replica) -> Home:
         for root in self.options.peers:
@@ -156,6 +155,11 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
 def _known(source: Home, active: Replica) -> Wrapper | None:
     live = source.live()
     return live if live and live.identity == active.backend_id else None
+
+
+def _kept(home: Home, snapshots: Sequence[SnapshotInstance]) -> dict[str, Stored]:
+    found = [(one, home.snapshot(one.snapshot_id)) for one in snapshots]
+    return {one.id: stored(held, one.size) for one, held in found if held.exists()}
 
 
 def _id_of(snapshot: Wrapper) -> str:

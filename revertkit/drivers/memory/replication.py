@@ -19,6 +19,7 @@ from revertkit.errors import BackendError
 from revertkit.models import (
     AccessLevel,
     ExportLocation,
+    Promoted,
     Replica,
     ReplicaReport,
     Reverted,
@@ -133,6 +134,9 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             return ReplicaReport(
                 state=ReplicaState.OUT_OF_SYNC, found="the active replica is in the middle of a revert"
             )
+        if last := [one for one in snapshots if here.ours(one.snapshot_id) and not there.ours(one.snapshot_id)]:
+            found = f"the active replica has lost snapshot {last[0].snapshot_id}, which is here"
+            return ReplicaReport(state=ReplicaState.ERROR, snapshots=_kept(here, last), found=found)
         if not _turned_back(here, there):
             found = "it has no moment in common with the active replica: only a full copy can bring it in sync"
             return ReplicaReport(state=ReplicaState.ERROR, found=found, needs_full_copy=True)
@@ -147,7 +151,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         known = mark.moment in there.lineage
         return ReplicaReport(
             state=ReplicaState.IN_SYNC if known else ReplicaState.OUT_OF_SYNC,
-            snapshots={each.id: stored(kept) for each in snapshots if (kept := here.ours(each.snapshot_id))},
+            snapshots=_kept(here, snapshots),
             seconds_behind=0.0 if known else None,
             found="" if known else "the active replica was reverted meanwhile",
         )
@@ -169,7 +173,7 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         """
         self._open(_active(active), active)
 
-    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         """Turn it back to what the share was reverted to, then let it be written to.
 
         Raises:
@@ -185,7 +189,11 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         if held.readonly:
             with step("open the replica for writing"):
                 held.online, held.readonly, held.identity = False, False, replica.backend_id or held.identity
-        return stored(held)
+        return Promoted(replica=stored(held), snapshots=_kept(held, snapshots))
+
+
+def _kept(held: Volume, snapshots: Sequence[SnapshotInstance]) -> dict[str, Stored]:
+    return {each.id: stored(kept) for each in snapshots if (kept := held.ours(each.snapshot_id))}
 
 
 def _close(held: Volume) -> None:

@@ -96,6 +96,11 @@ def with_received(there: Dataset, marker: Point) -> Dataset:
     return replace(there, points=points)
 
 
+def markers(found: Dataset) -> set[str]:
+    """Name the replicas whose progress is marked here."""
+    return {p.marker for p in found.snapshots if p.marker}
+
+
 def stale(found: Dataset, replica_id: str, peers: Collection[str]) -> list[Point]:
     """List the markers on the active replica that nobody needs any more.
 
@@ -119,15 +124,15 @@ def properties(short_name: str, size: int | None) -> dict[str, str]:
     return {SNAPSHOT: found["snapshot"], **({SIZE: str(size)} if size else {})}
 
 
-def claims(here: Dataset, snapshots: Sequence[SnapshotInstance] = ()) -> dict[str, dict[str, str]]:
-    """Say which properties snapshots of a replica lack, by their names: a receive brings no more than those.
+def claims(here: Dataset, snapshots: Sequence[SnapshotInstance]) -> dict[str, dict[str, str]]:
+    """Say which properties of ours a replica's markers, and `snapshots` on record, lack: a receive brings names alone.
 
-    On a replica nothing but a receive makes a snapshot with a name of ours.
+    One that has such a name and is on no record was unmanaged, while the replica was the active one: it is somebody's.
     """
     sizes = {one.snapshot_id: one.size for one in snapshots}
-    lacking = {
-        p.name: properties(p.short_name, sizes.get(p.short_name.removeprefix("snap-")))
-        for p in here.snapshots
-        if not p.ours
-    }
-    return {name: found for name, found in lacking.items() if found}
+    found = {}
+    for point in here.snapshots:
+        snapshot_id = point.short_name.removeprefix("snap-")
+        if not point.ours and (point.short_name.startswith("marker-") or snapshot_id in sizes):
+            found[point.name] = properties(point.short_name, sizes.get(snapshot_id))
+    return {name: said for name, said in found.items() if said}

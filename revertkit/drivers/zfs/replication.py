@@ -25,7 +25,8 @@ A replica is never mounted itself: readers are shown the newest marker that it h
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
@@ -38,7 +39,7 @@ from revertkit.drivers.zfs.revert import Reverting
 from revertkit.drivers.zfs.streams import Progress
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.log import get_logger
-from revertkit.models import Blocker, Replica, ReplicaReport, Reverted, SnapshotInstance, Stored
+from revertkit.models import Blocker, Promoted, Replica, ReplicaReport, Reverted, SnapshotInstance, Stored
 from revertkit.status import ReplicaState
 from revertkit.system import processes
 
@@ -93,7 +94,8 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if found is None:
             return
         self._end_receives(found.name)
-        strange = [*(p.name for p in lineage.foreign(found.points) if p.name not in lineage.claims(found))]
+        claims = lineage.claims(found, snapshots)
+        strange = [p.name for p in lineage.foreign(found.points) if p.name not in claims]
         blockers = [checks.foreign(name, "would be destroyed with the replica") for name in [*strange, *found.children]]
         unfinished = found.share_id is None and not found.points
         if (stranger := checks.stranger(found, replica, found.name)) and not unfinished:
@@ -120,7 +122,7 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         """Let it be written to again; as :meth:`fence`."""
         self._active(replica, active).set_readonly(False)
 
-    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         """Turn it back to what the share was reverted to, and let it be written to; it is offline.
 
         Raises:
@@ -129,8 +131,8 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         """
         found = self._known(replica)
         self._end_receives(found.name)
-        self._claim(found, ())
-        found = self._known(replica)
+        if self._claim(found, snapshots):
+            found = self._known(replica)
         target = self._discarded_after(found, replica)
         if blockers := list(_unpromotable(found, target)):
             raise Blocked(*blockers)
@@ -140,8 +142,10 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
             if target is not None:
                 self._turn_back(found, target)
         promoted = replica.model_copy(update={"state": ReplicaState.ACTIVE})
-        openzfs.set_properties(found.name, self._fitting(promoted, self._known(replica)))
-        return self._stored(replica)
+        held = self._known(replica)
+        openzfs.set_properties(found.name, self._fitting(promoted, held))
+        # Not what its refquota says, which is more where the same data takes more room, as on raidz.
+        return Promoted(replica=Stored(backend_id=held.guid, size=replica.size), snapshots=_stored(held, snapshots))
 
     @staticmethod
     def _discarded_after(found: Dataset, replica: Replica) -> Point | None:
@@ -170,14 +174,15 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
             return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
         here = self._ready(replica, here, snapshots)
         if why := _in_the_way(here, there, snapshots):
-            return self._report(ReplicaState.ERROR, here, there, snapshots, found=why)
+            return ReplicaReport(state=ReplicaState.ERROR, snapshots=_stored(here, snapshots), found=why)
         if not _has_base(here, there):
             found = "it has no snapshot in common with the active replica: only a full copy can bring it in sync"
             return ReplicaReport(state=ReplicaState.ERROR, found=found, needs_full_copy=True)
         if self._made_equal(replica, here, there) or self._resumed(here, there, source):
             here = self._known(replica)
         self._forget_abandoned(source, lineage.abandoned(here, there, replica.id))
-        return self._follow(replica, active, source, here, snapshots)
+        gone = lineage.markers(there) - {active.id, replica.id, *replica.peers}
+        return self._follow(replica, active, source, here, snapshots, gone)
 
     def _ready(self, replica: Replica, here: Dataset, snapshots: Sequence[SnapshotInstance]) -> Dataset:
         """Unmount it, if it was active before, which waits for what was written to it; claim what a cut look got."""
@@ -235,7 +240,13 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
             log.warning("marker cannot be destroyed", dataset=source.name, failure=str(failure))
 
     def _follow(
-        self, replica: Replica, active: Replica, source: Active, here: Dataset, snapshots: Sequence[SnapshotInstance]
+        self,
+        replica: Replica,
+        active: Replica,
+        source: Active,
+        here: Dataset,
+        snapshots: Sequence[SnapshotInstance],
+        gone: Collection[str],
     ) -> ReplicaReport:
         (marker, there), taken = source.mark(replica.id), time.monotonic()
         base, due = lineage.base(here, there), lineage.due(here, there, marker)
@@ -248,7 +259,7 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if not _equal(here, there, marker):
             return self._report(ReplicaState.OUT_OF_SYNC, here, there, snapshots, found=REVERTED)
         source.received(marker)
-        left = self._tidy(replica, active, source, here, lineage.with_received(there, marker))
+        left = self._tidy(replica, active, source, here, lineage.with_received(there, marker), gone)
         if left and not _equal(here, there := source.look(), marker):
             return self._report(ReplicaState.OUT_OF_SYNC, here, there, snapshots, found=REVERTED)
         behind = time.monotonic() - taken
@@ -260,9 +271,21 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if here.empty:
             openzfs.clear(here.name, EMPTY)
 
-    def _tidy(self, replica: Replica, active: Replica, source: Active, here: Dataset, there: Dataset) -> str:
-        """Show readers what has come; destroy the markers that nobody needs any more. Say what could not be."""
-        stale = lineage.stale(there, active.id, {replica.id, *replica.peers} - {active.id})
+    def _tidy(
+        self,
+        replica: Replica,
+        active: Replica,
+        source: Active,
+        here: Dataset,
+        there: Dataset,
+        gone: Collection[str],
+    ) -> str:
+        """Show readers what has come; destroy the markers that nobody needs any more. Say what could not be.
+
+        Those of a replica that was made during this look, which may have taken hours, are nobody's by our record.
+        """
+        peers = {replica.id, *replica.peers, *lineage.markers(there)}.difference(gone, [active.id])
+        stale = lineage.stale(there, active.id, peers)
         kept = {p.guid for p in there.snapshots if p not in stale}
         try:
             if self._is_shown(replica):
@@ -286,17 +309,8 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         behind: float | None = None,
     ) -> ReplicaReport:
         known = {p.guid for p in there.snapshots}
-        held = {p.snapshot_id: p for p in here.snapshots if p.snapshot_id and p.guid in known}
-        return ReplicaReport(
-            state=state,
-            snapshots={
-                one.id: Stored(backend_id=point.guid, size=checks.recorded_size(point, one))
-                for one in snapshots
-                if (point := held.get(one.snapshot_id))
-            },
-            seconds_behind=behind,
-            found=found,
-        )
+        shared = replace(here, points=tuple(p for p in here.points if p.guid in known))
+        return ReplicaReport(state=state, snapshots=_stored(shared, snapshots), seconds_behind=behind, found=found)
 
     @staticmethod
     def _end_receives(name: str) -> None:
@@ -319,6 +333,16 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         for name, properties in claims.items():
             openzfs.set_properties(name, properties)
         return bool(claims)
+
+
+def _stored(here: Dataset, snapshots: Sequence[SnapshotInstance]) -> dict[str, Stored]:
+    """Say which of these a dataset holds, by instance id."""
+    held = {p.snapshot_id: p for p in here.snapshots if p.snapshot_id}
+    return {
+        one.id: Stored(backend_id=point.guid, size=checks.recorded_size(point, one))
+        for one in snapshots
+        if (point := held.get(one.snapshot_id))
+    }
 
 
 def _in_the_way(here: Dataset, there: Dataset, snapshots: Sequence[SnapshotInstance]) -> str:

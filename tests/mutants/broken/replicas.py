@@ -12,11 +12,11 @@ from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
     Blocker,
     ExportLocation,
+    Promoted,
     Replica,
     ReplicaReport,
     Reverted,
     SnapshotInstance,
-    Stored,
 )
 from revertkit.status import ReplicaState
 from revertkit.system.run import step
@@ -55,8 +55,8 @@ class PromotesWhatWasDiscarded(Broken):
 
     seen_by = "test_nothing_discarded_comes_back"
 
-    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
-        return super().promote_replica(replica.model_copy(update={"reverted_to": ()}), active)
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
+        return super().promote_replica(replica.model_copy(update={"reverted_to": ()}), active, snapshots)
 
 
 class RevertsOnlyWhenAllAreInSync(Broken):
@@ -164,8 +164,8 @@ class PromotionLosesSnapshots(Broken):
 
     seen_by = "test_snapshots_reach_a_replica"
 
-    def promote_replica(self, replica: Replica, active: Replica) -> Stored:
-        answer = super().promote_replica(replica, active)
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
+        answer = super().promote_replica(replica, active, snapshots)
         for kept in self.held(replica).snapshots.values():
             kept.files = {}
         return answer
