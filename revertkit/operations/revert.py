@@ -156,10 +156,9 @@ class RevertToSnapshot(Story):
         try:
             return _call(case)
         except Exception as failure:
-            state = _state(case)
-            if state not in (RevertState.HALFWAY, RevertState.REVERTED):
+            if not _is_begun(case, failure):
                 raise
-            log.warning("revert is finished after a failure", state=state.value, failure=str(failure))
+            log.warning("revert is finished after a failure", failure=str(failure))
             return _call(case)
 
     def recover(self, case: Case) -> None:
@@ -207,6 +206,8 @@ class RevertToSnapshot(Story):
             raise
         except Exception as second:  # noqa: BLE001 - both are told
             return f"{failure}; then, looking at what was left: {second}"
+        if state is RevertState.UNKNOWN:
+            return f"{failure}; the share is offline, and its backend cannot say how far the revert came"
         return f"{failure}; the share is {state} and offline, no snapshot was lost"
 
 
@@ -217,6 +218,13 @@ def _call(case: Case) -> Reverted:
         others = [snapshots.on_replica(tx, other.replica) for other in replicas.others(tx, case.share.id)]
     same = [one for held in others for one in held if one.snapshot_id == case.target.snapshot_id]
     return verbs(case.driver, SupportsReplicatedRevert).revert_to_replicated_snapshot(case.target, same)
+
+
+def _is_begun(case: Case, failure: Exception) -> bool:
+    try:
+        return _state(case) in (RevertState.HALFWAY, RevertState.REVERTED)
+    except Exception as second:  # noqa: BLE001 - both are told
+        raise BackendError(f"{failure}; then, looking at what was left: {second}") from failure
 
 
 def _state(case: Case) -> RevertState:

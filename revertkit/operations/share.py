@@ -23,6 +23,7 @@ from revertkit.models import (
     Share,
     ShareType,
     Snapshot,
+    Stored,
     new_id,
 )
 from revertkit.operations.site import Site
@@ -227,6 +228,17 @@ class _Resize(Story):
     comes_online = True
     puts_back = True
 
+    @staticmethod
+    def resized(case: Case, stored: Stored) -> Work:
+        """Take the driver's answer.
+
+        Raises:
+            BackendError: the share is not of the size that was asked for.
+        """
+        if stored.size != _new_size(case):
+            raise BackendError(f"the backend answered success, but the share has {stored.size} GiB")
+        return Work(share=stored)
+
     def fail(self, case: Case, failure: Exception) -> str:
         """Have the share online all the same, if it can be, at the size that is on record."""
         try:
@@ -247,7 +259,7 @@ class ExtendShare(_Resize):
 
     def work(self, case: Case) -> Work:
         """Grow it."""
-        return Work(share=verbs(case.driver, SupportsExtend).extend_share(case.replica, _new_size(case)))
+        return self.resized(case, verbs(case.driver, SupportsExtend).extend_share(case.replica, _new_size(case)))
 
 
 class ShrinkShare(_Resize):
@@ -257,7 +269,7 @@ class ShrinkShare(_Resize):
 
     def work(self, case: Case) -> Work:
         """Shrink it."""
-        return Work(share=verbs(case.driver, SupportsShrink).shrink_share(case.replica, _new_size(case)))
+        return self.resized(case, verbs(case.driver, SupportsShrink).shrink_share(case.replica, _new_size(case)))
 
 
 def _new_size(case: Case) -> int:

@@ -198,7 +198,10 @@ def let_go_of_snapshot(kind: Kind[Any], wanted: SnapshotInstance) -> None:
     """Take a snapshot offline and our tags off its volume, which keeps its name and stays read-only."""
     volumes = lvm2.volumes(kind.group)
     _refuse(family.halfway(kind.family(volumes, wanted.replica.id)))
-    for volume in (v for v in volumes if v.tag("snapshot") == wanted.snapshot_id and not v.name.startswith("room-")):
+    ours = [v for v in volumes if v.tag("snapshot") == wanted.snapshot_id]
+    rooms = [v for v in ours if v.name.startswith("room-")]
+    lvm2.remove(*rooms)  # of a revert that never began: without our snapshot it would say "half way"
+    for volume in (v for v in ours if v not in rooms):
         with blocking():
             kind.front.take_offline(kind.front.snapshot(volume))
         lvm2.mark(volume, gone=volume.marks)

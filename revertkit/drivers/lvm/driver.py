@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from revertkit import driver as contract
-from revertkit.drivers.lvm import adopt, family, filesystems, kernel, lvm2, resize, rows
+from revertkit.drivers.lvm import adopt, family, filesystems, lvm2, resize, rows
 from revertkit.drivers.lvm.kind import Kind, blocking
 from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.options import LvmOptions, backend_lacks, host_lacks
@@ -134,7 +134,6 @@ class LvmDriver(
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         """Sweep what is left of reverts, activate, mount, export: one command where all is well."""
-        kernel.resume_suspended(self.group, rows.named("share", share.id))
         seen, volume = self.kind.at_rest(share)
         lvm2.remove(*self.kind.leftovers(seen))
         if not volume.active:

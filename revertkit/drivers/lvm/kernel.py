@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
 
 from revertkit.system.run import run
 
 SYSFS = Path("/sys/class/block")
+A_TOOLS_SECONDS = 1.0
+"""A living tool keeps a device suspended for a few hundredths of one."""
 
 
 def resume_suspended(volume_group: str, name: str) -> None:
     """Resume what a killed LVM tool left suspended of an origin and its snapshots: reads of it would hang for ever.
 
-    Only for an origin that nobody else works on: a device that is suspended for good reason looks the same.
+    Only for an origin that nobody of ours works on. What somebody else's tool has suspended looks the same, but not
+    for long.
     """
+    if suspended(volume_group, name):
+        time.sleep(A_TOOLS_SECONDS)
     for device in suspended(volume_group, name):
         run(["dmsetup", "resume", device])
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from revertkit.drivers.lvm import failures, family, lvm2, rows
+from revertkit.drivers.lvm import failures, family, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.rows import Volume
+from revertkit.drivers.undo import bring_back
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
     Blocker,
@@ -104,7 +105,8 @@ class Kind(ABC, Generic[F]):
     # --- the same for both
 
     def look(self, share: Replica) -> F:
-        """See the share's volumes as they are now."""
+        """See the share's volumes as they are now, once none is suspended: LVM's tools would hang too."""
+        kernel.resume_suspended(self.group, rows.named("share", share.id))
         return self.family(lvm2.volumes(self.group), share.id)
 
     def at_rest(self, share: Replica) -> tuple[F, Volume]:
@@ -145,8 +147,8 @@ class Kind(ABC, Generic[F]):
                 for place in (self.front.share(share), *map(self.front.snapshot, self.held_with(seen))):
                     self.front.take_offline(place)
                 yield
-        except Blocked:
-            self.ensure_share(share)
+        except Blocked as refusal:
+            bring_back(lambda: self.ensure_share(share), refusal)
             raise
 
     @abstractmethod

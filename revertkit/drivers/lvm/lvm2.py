@@ -101,13 +101,16 @@ def remove(*found: Volume) -> None:
 
     Raises:
         InUse: one is open.
-        BackendError: one is not ours; nothing was removed.
+        BackendError: one is not ours, and nothing was removed; or LVM says that it has removed them, and has not.
     """
     for volume in found:
         if volume.tag("share") is None:
             raise BackendError(f"{_full(volume)} has no tag of revertkit: it is not removed")
     if found:
         _change(found[0].group, ["lvremove", "-y", *map(_full, found)])
+        gone = {volume.uuid for volume in found}
+        if left := next((v for v in volumes(found[0].group) if v.uuid in gone), None):
+            raise BackendError(f"LVM says that it has removed {left.path}, and it is there")
 
 
 def activate(volume: Volume) -> None:
@@ -163,12 +166,13 @@ def rename(volume: Volume, name: str) -> None:
     _change(volume.group, ["lvrename", volume.group, volume.name, name])
 
 
-def grow(volume: Volume, size: int) -> None:
-    """Make it `size` bytes large, a snapshot as much of that as it can ever use; it is that large: fine."""
+def grow(volume: Volume, size: int) -> bool:
+    """Make it `size` bytes large, a snapshot as much of that as it can ever use; say whether it was not that large."""
     try:
         _change(volume.group, ["lvextend", "-L", f"{size}b", _full(volume)])
     except NothingToDo:
-        return
+        return False
+    return True
 
 
 def trim(volume: Volume, size: int) -> None:

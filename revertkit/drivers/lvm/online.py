@@ -9,6 +9,7 @@ from pathlib import Path
 
 from revertkit.drivers.lvm import filesystems
 from revertkit.drivers.lvm.rows import Volume
+from revertkit.drivers.undo import bring_back
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import AccessRule, Blocker, ExportLocation, Replica
 from revertkit.system import devices, mounts, nfs, nfs_clients
@@ -91,9 +92,9 @@ class Front:
         was_online = mounts.mounted_at(place.directory) is not None
         try:
             yield
-        except Blocked:
+        except Blocked as refusal:
             if was_online:
-                bring_online()
+                bring_back(bring_online, refusal)
             raise
 
     def forget(self, place: Place | None) -> None:

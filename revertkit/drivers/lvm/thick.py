@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from revertkit.drivers.lvm import failures, family, filesystems, kernel, lvm2, rows
+from revertkit.drivers.lvm import failures, family, filesystems, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.kind import Kind, blocking, there
 from revertkit.drivers.lvm.pace import Pace
@@ -114,10 +114,16 @@ class Thick(Kind[Family]):
             lvm2.activate(volume)
 
     def _grow(self, volume: Volume, snapshots: list[Volume], size: int) -> None:
-        if volume.size < size:
-            lvm2.grow(volume, size)
-        for snapshot in snapshots:  # or they would overflow when the new room is written
-            lvm2.grow(snapshot, self._room(size))
+        """Grow the volume, and its snapshots, or they would overflow when the new room is written.
+
+        Raises:
+            BackendError: LVM says that it has grown one, and it is as small as before.
+        """
+        grown = [volume] if volume.size < size and lvm2.grow(volume, size) else []
+        grown += [v for v in snapshots if lvm2.grow(v, self._room(size))]
+        sizes = {v.uuid: v.size for v in lvm2.volumes(self.group)} if grown else {}
+        if same := next((v for v in grown if sizes.get(v.uuid) == v.size), None):
+            raise BackendError(f"LVM says that it has grown {same.path}, and it is as small as before")
 
     def _has_room_to_grow(self, volume: Volume, snapshots: list[Volume], size: int) -> None:
         need = max(size - volume.size, 0) + sum(max(self._room(size) - v.size, 0) for v in snapshots)
@@ -152,7 +158,7 @@ class Thick(Kind[Family]):
         if body is not None:
             with blocking():
                 self.front.take_offline(self.front.snapshot(body))
-                lvm2.remove(body, *([room] if room else []))
+                lvm2.remove(*([room] if room else []), body)  # without the body, a room would say "half way"
             self.front.forget(self.front.snapshot(body))
         self._trim(seen, snapshot.replica.size, gone=body)
 
@@ -166,10 +172,7 @@ class Thick(Kind[Family]):
 
     def check(self, snapshot: SnapshotInstance) -> RevertPreview:
         """Refuse what `revert` would refuse; nothing changes."""
-        seen = self.look(snapshot.replica)
-        if family.state(seen, snapshot) in (RevertState.HALFWAY, RevertState.REVERTED):
-            return RevertPreview(discards_bytes=0)
-        return self._allowed(seen, snapshot)
+        return self._allowed(self.look(snapshot.replica), snapshot)
 
     def _allowed(self, seen: Family, snapshot: SnapshotInstance) -> RevertPreview:
         found = [*family.blockers(seen, snapshot), *self.users(seen, snapshot.replica)]
@@ -184,7 +187,6 @@ class Thick(Kind[Family]):
 
     def revert(self, snapshot: SnapshotInstance) -> Reverted:
         """Merge the snapshot into its share, take it anew, and leave the share offline; or finish doing so."""
-        kernel.resume_suspended(self.group, rows.named("share", snapshot.replica.id))
         seen = self.look(snapshot.replica)
         before = family.state(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
@@ -257,8 +259,19 @@ class Thick(Kind[Family]):
             lvm2.become_snapshot(origin, room)
         if not room.read_only:
             lvm2.write_protect(room)
+        self._see_taken(snapshot)
         lvm2.rename(room, rows.named("snap", snapshot.snapshot_id))
         lvm2.activate(origin)
+
+    def _see_taken(self, snapshot: SnapshotInstance) -> None:
+        """See that the room is the snapshot before it has its name, by which nobody would look for one any more.
+
+        Raises:
+            BackendError: LVM says that it has made it one, and it is none; repeated, the revert makes it one.
+        """
+        room = there(self.look(snapshot.replica).room(snapshot.snapshot_id))
+        if not (room.origin and room.read_only):
+            raise BackendError(f"LVM says that it has made {room.path} a read-only snapshot, and it is none")
 
     def _sweep(self, seen: Family, snapshot: SnapshotInstance) -> None:
         """Remove what has the snapshot's name and is none any more; it would keep the name from the next."""

@@ -171,10 +171,7 @@ class Thin(Kind[Lineage]):
         What would be thrown away is at most what the share's volume has of the pool: it shares some of that with its
         snapshots, and the pool keeps no account of how much.
         """
-        seen = self.look(snapshot.replica)
-        if lineage.state(seen, snapshot) in (RevertState.HALFWAY, RevertState.REVERTED):
-            return RevertPreview(discards_bytes=0)
-        origin = self._allowed(seen, snapshot)
+        origin = self._allowed(self.look(snapshot.replica), snapshot)
         used = origin.data_percent  # not known of one that is not active
         return RevertPreview(discards_bytes=None if used is None else round(origin.size * used / 100))
 
@@ -189,8 +186,7 @@ class Thin(Kind[Lineage]):
 
         The volume that it replaces is set aside until the outcome is on record: ``ensure_share`` removes it.
         """
-        for name in (rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)):
-            kernel.resume_suspended(self.group, name)
+        kernel.resume_suspended(self.group, rows.named("snap", snapshot.snapshot_id))
         seen = self.look(snapshot.replica)
         before = lineage.state(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):

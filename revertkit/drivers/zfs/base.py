@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from revertkit.driver import ShareDriver
+from revertkit.drivers.undo import bring_back
 from revertkit.drivers.zfs import checks, lineage, online, openzfs
 from revertkit.drivers.zfs.listing import REVERTING, Dataset, Point
 from revertkit.drivers.zfs.options import ZfsOptions
@@ -78,7 +79,7 @@ class ZfsBase(ShareDriver):
             yield
         except (Busy, Blocked, openzfs.Refusal) as refusal:
             if was_online:
-                self.ensure_share(share)
+                bring_back(lambda: self.ensure_share(share), refusal)
             blockers = [refused(refusal)] if isinstance(refusal, openzfs.Refusal) else refusal.blockers
             raise Blocked(*blockers) from refusal
 
@@ -91,7 +92,7 @@ class ZfsBase(ShareDriver):
             yield
         except (Busy, openzfs.Refusal) as refusal:
             if was is not None:
-                online.bring_snapshot_online(snapshot, was.source, path, address)
+                bring_back(lambda: online.bring_snapshot_online(snapshot, was.source, path, address), refusal)
             blockers = [refused(refusal)] if isinstance(refusal, openzfs.Refusal) else refusal.blockers
             raise Blocked(*blockers) from refusal
 
