@@ -75,10 +75,12 @@ def test_a_promotion_finds_what_a_cut_look_brought(world: World, late: Snapshot)
 
 
 def test_a_snapshot_that_the_active_one_lost_behind_our_back_is_not_the_next_to_go(world: World) -> None:
-    """Neither a full copy nor a deletion removes the replica that still has it, unless by force."""
+    """Its pool went back to what it was. Neither a full copy nor a deletion removes the replica that still has it."""
     lost = world.snapshot("newer")
     held = STORAGE["fast"][world.fast]
-    del held.snapshots[held.named(lost.id) or ""]
+    before = held.ours(world.snapshot("older").id)
+    assert before is not None
+    held.turn_back(before)
     world.look()
     assert world.replica(world.far).replica_state is ReplicaState.ERROR
     found = world.manager.resync_replica(CONTEXT, world.far, full_copy=True)

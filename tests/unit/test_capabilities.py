@@ -244,7 +244,7 @@ def test_for_a_replicated_type_revert_is_the_replicated_entry_point() -> None:
         "create_replica": replica,
         "update_replica_state": replica,
         "delete_replica": lambda self, replica, snapshots: None,
-        "promote_replica": lambda self, replica, active: None,
+        "promote_replica": lambda self, replica, active, snapshots: None,
     }
     alone = made((_Revert, Bare, SupportsReplication), **replication)
     assert pool_report(driver(alone), POOL, "x")["replication_type"] == "dr"

@@ -134,8 +134,8 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             return ReplicaReport(
                 state=ReplicaState.OUT_OF_SYNC, found="the active replica is in the middle of a revert"
             )
-        if last := [one for one in snapshots if here.ours(one.snapshot_id) and not there.ours(one.snapshot_id)]:
-            found = f"the active replica has lost snapshot {last[0].snapshot_id}, which is here"
+        if last := _last_copies(here, there, snapshots):
+            found = f"the active replica has lost snapshot {last[0].snapshot_id}, which would go by following it"
             return ReplicaReport(state=ReplicaState.ERROR, snapshots=_kept(here, last), found=found)
         if not _turned_back(here, there):
             found = "it has no moment in common with the active replica: only a full copy can bring it in sync"
@@ -213,10 +213,21 @@ def _active(active: Replica) -> Volume:
     return held
 
 
+def _common(here: Volume, there: Volume) -> list[str]:
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(here.lineage, there.lineage, strict=False))
+    return [moment for moment, _ in pairs]
+
+
+def _last_copies(here: Volume, there: Volume, snapshots: Sequence[SnapshotInstance]) -> list[SnapshotInstance]:
+    """Pick those that would go if `here` were turned back to what both know, and that `there` does not hold."""
+    common = _common(here, there)
+    held = [(one, here.ours(one.snapshot_id)) for one in snapshots if there.ours(one.snapshot_id) is None]
+    return [one for one, kept in held if kept is not None and kept.moment not in common]
+
+
 def _turned_back(here: Volume, there: Volume) -> bool:
     """Leave of `here` only what `there` knows too; say whether that could be done."""
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(here.lineage, there.lineage, strict=False))
-    common = [moment for moment, _ in pairs]
+    common = _common(here, there)
     if len(common) == len(here.lineage):
         return True
     images = {kept.moment: kept for kept in (*here.snapshots.values(), *here.marks.values())}
