@@ -446,6 +446,73 @@ def test_with_three_any_can_be_promoted_and_both_others_follow(pair: Pair) -> No
     assert len(pair.markers(pair.dataset)) == 2
 
 
+def test_the_last_copy_of_a_snapshot_stays_whatever_brought_it(pair: Pair) -> None:
+    """A look was cut when it had arrived, and the active one loses it: no look destroys it, a promotion finds it."""
+    (pair.path / "file").write_text("first")
+    pair.take()
+    replica = pair.add()
+    pair.in_sync(replica)
+    (pair.path / "file").write_text("second")
+    lost, far = pair.take(), pair.far.dataset(replica)
+    name = pair.far.at(lost.model_copy(update={"replica": replica})).partition("@")[2]
+    moment = 0
+    while name not in short_names(far):
+        assert killed_at(moment, lambda: pair.look(replica)), "it never arrives without its marker"
+        moment += 1
+    zfs("destroy", f"{pair.dataset}@{name}")
+    for _ in range(2):
+        report = pair.look(replica)
+        assert report.state is ReplicaState.ERROR, report.found
+        assert name in report.found
+        assert f"{lost.id}/{replica.id}" in report.snapshots
+        assert name in short_names(far)
+    seen = pair.of(pair.replicas[replica.id])
+    promoted = pair.far.driver.promote_replica(seen, pair.of(pair.active), pair.at(seen))
+    assert f"{lost.id}/{replica.id}" in promoted.snapshots
+    assert promoted.replica.size == seen.size
+
+
+def test_an_unmanaged_snapshot_is_its_owners_on_whatever_replica(pair: Pair) -> None:
+    """Its name is ours still. The one that was active follows, and neither it nor its deletion destroys that."""
+    (pair.path / "file").write_text("kept by hand")
+    kept = pair.take()
+    name = pair.near.at(pair.now(kept))
+    pair.near.driver.unmanage_snapshot(pair.now(kept))
+    pair.snapshots.remove(kept)
+    (pair.path / "file").write_text("later")
+    replica, old = pair.add(), pair.active
+    pair.in_sync(replica)
+    pair.promote(pair.replicas[replica.id])
+    pair.in_sync(pair.replicas[old.id])
+    assert prop(name, "revertkit:snapshot") == "-"
+    seen = pair.of(pair.replicas[old.id])
+    with pytest.raises(Blocked, match=name):
+        pair.near.driver.delete_replica(seen, pair.at(seen))
+    zfs("destroy", name)
+    pair.in_sync(pair.replicas[old.id])
+
+
+def test_a_replica_made_during_a_long_look_keeps_its_marker(pair: Pair) -> None:
+    """That look's record knows nothing of it, as of one that is no more."""
+    pair.take()
+    first = pair.add()
+    pair.in_sync(first)
+    (pair.path / "file").write_text("more")
+    made: list[Replica] = []
+
+    def meanwhile(event: StepEvent) -> None:
+        if not made and event.moment is Moment.BEFORE:
+            made.append(pair.add())
+            pair.in_sync(made[0])
+
+    seen, active = pair.of(pair.replicas[first.id]), pair.of(pair.active)
+    with watching(meanwhile):
+        report = pair.far.driver.update_replica_state(seen, active, pair.at(seen))
+    assert report.state is ReplicaState.IN_SYNC, report.found
+    assert any(name.startswith(f"marker-{made[0].id}") for name in pair.markers(pair.dataset))
+    pair.in_sync(made[0])
+
+
 def test_a_replica_that_never_held_anything_is_not_promoted(pair: Pair) -> None:
     """It would be empty."""
     replica = pair.add()
