@@ -5,6 +5,9 @@ What a replica holds is read once it is promoted: then it is what its users get.
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Any
+
 import pytest
 
 from revertkit.capabilities import verbs
@@ -15,6 +18,7 @@ from revertkit.conformance.trees import REFUSALS, Tree
 from revertkit.driver import ShareDriver, SupportsReplication
 from revertkit.errors import BackendError, Conflict
 from revertkit.manager import ShareManager
+from revertkit.models import ReplicaReport
 from revertkit.operations.site import Site
 from revertkit.status import ReplicaState, Status
 from revertkit.system.run import StepEvent, watching
@@ -31,6 +35,7 @@ __all__ = [
     "test_calling_verbs_of_replicas_again_answers_the_same",
     "test_nothing_discarded_comes_back",
     "test_snapshots_reach_a_replica",
+    "test_the_last_copy_of_a_snapshot_stays",
     "test_the_old_active_one_follows",
 ]
 
@@ -145,6 +150,45 @@ def test_snapshots_reach_a_replica(stage: Stage) -> None:
             stage.drop(snapshot)
 
 
+def _parts(site: Site) -> tuple[Any, ...]:
+    return site.host, site.store, site.locks, site.backends, site.now
+
+
+class _Cut(Site):
+    """A site on which a look brings all that it should, and is cut before it can say so."""
+
+    def driver(self, backend: str) -> ShareDriver:
+        """Answer one whose looks end so."""
+        found = copy(super().driver(backend))
+        look_at = verbs(found, SupportsReplication).update_replica_state
+
+        def cut(*args: Any) -> ReplicaReport:
+            look_at(*args)
+            raise BackendError("the look was cut")
+
+        found.update_replica_state = cut  # type: ignore[attr-defined]
+        return found
+
+
+@behaviour(23)
+@requires("snapshots", *REPLICAS)
+@pytest.mark.parametrize("lost", [False, True], ids=["the active one has it", "the active one has lost it"])
+def test_the_last_copy_of_a_snapshot_stays(stage: Stage, lost: bool) -> None:
+    """A look brought it and was cut. A promotion says that it is there, and no look before that has destroyed it."""
+    share, replica = replicated(stage, "first")
+    snapshot, held = stage.taken(share, "kept")
+    ShareManager(_Cut(*_parts(stage.manager.site))).resync_replica(CONTEXT, replica.id)
+    if lost:
+        stage.lose(snapshot)
+        stage.manager.resync_replica(CONTEXT, replica.id)
+    promote(stage, replica, force=True)
+    assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE, "it is on record as lost"
+    assert not stage.keeps_in_sight or stage.kept(snapshot) == held
+    if stage.claims("replicated_revert"):
+        stage.revert(snapshot)
+        assert stage.tree(share).record() == held
+
+
 @behaviour(23)
 @requires(*REVERTED)
 def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
@@ -184,7 +228,7 @@ class _Away(Site):
     """A site that cannot reach one of its backends."""
 
     def __init__(self, site: Site, away: str) -> None:
-        super().__init__(site.host, site.store, site.locks, site.backends, site.now)
+        super().__init__(*_parts(site))
         self._away = away
 
     def driver(self, backend: str) -> ShareDriver:

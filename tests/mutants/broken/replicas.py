@@ -159,6 +159,28 @@ class BringsNoSnapshots(Broken):
         return answer.model_copy(update={"snapshots": {}})
 
 
+class PromotionSaysNothingOfSnapshots(Broken):
+    """What is on record as having arrived has arrived, and nothing else."""
+
+    seen_by = "test_the_last_copy_of_a_snapshot_stays[the active one has it]"
+
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
+        return Promoted(replica=super().promote_replica(replica, active, snapshots).replica)
+
+
+class LooksDestroyLastCopies(Broken):
+    """A replica has what its active one has, and nothing else."""
+
+    seen_by = "test_the_last_copy_of_a_snapshot_stays[the active one has lost it]"
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        here, there = self.held(replica), STORAGE[active.backend][active.id]
+        here.snapshots = {name: kept for name, kept in here.snapshots.items() if there.ours(kept.mark)}
+        return super().update_replica_state(replica, active, snapshots)
+
+
 class PromotionLosesSnapshots(Broken):
     """A promoted replica is a copy of the data, without its past."""
 
