@@ -69,20 +69,20 @@ def supersede(tx: Connection, site: Site, share_id: str, by: str) -> None:
     """
     for operation in operations.unfinished(tx, share_id=share_id):
         if operation.host != site.host and STORIES[operation.kind].holds_share:
-            _supersede(tx, site, operation, by)
+            _end(tx, site, operation, f"superseded by {by}")
 
 
 def abandon(tx: Connection, site: Site, replica_id: str) -> list[Operation]:
     """End what is under way on a replica, whose lock is held and whose host or backend is gone for good; answer it."""
     found = operations.unfinished(tx, replica_id=replica_id)
     for operation in found:
-        _supersede(tx, site, operation, f"replica {replica_id} was forgotten")
+        _end(tx, site, operation, f"replica {replica_id} was forgotten")
     return found
 
 
-def _supersede(tx: Connection, site: Site, operation: Operation, by: str) -> None:
+def _end(tx: Connection, site: Site, operation: Operation, why: str) -> None:
     STORIES[operation.kind].close(tx, load_case(site, operation), Outcome.FAILED)
-    operations.finish(tx, operation.id, Outcome.FAILED, f"superseded by {by}", site.now())
+    operations.finish(tx, operation.id, Outcome.FAILED, why, site.now())
 
 
 def interrupted(site: Site) -> list[Operation]:
