@@ -10,14 +10,13 @@ from revertkit.system.run import run
 
 SYSFS = Path("/sys/class/block")
 A_TOOLS_SECONDS = 1.0
-"""A living tool keeps a device suspended for a few hundredths of one."""
+"""What a living tool has to resume a device that it has suspended; then it is taken for a killed one's."""
 
 
 def resume_suspended(volume_group: str, name: str) -> None:
     """Resume what a killed LVM tool left suspended of an origin and its snapshots: reads of it would hang for ever.
 
-    Only for an origin that nobody of ours works on. What somebody else's tool has suspended looks the same, but not
-    for long.
+    Only for an origin that nobody of ours works on; what somebody else's tool has suspended looks the same, for a while.
     """
     if suspended(volume_group, name):
         time.sleep(A_TOOLS_SECONDS)
