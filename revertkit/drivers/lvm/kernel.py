@@ -16,7 +16,7 @@ A_TOOLS_SECONDS = 1.0
 def resume_suspended(volume_group: str, name: str) -> None:
     """Resume what a killed LVM tool left suspended of an origin and its snapshots: reads of it would hang for ever.
 
-    Only for an origin that nobody of ours works on; what somebody else's tool has suspended looks the same, for a while.
+    Only for an origin that nobody of ours works on; what another tool has suspended looks the same, for a while.
     """
     if suspended(volume_group, name):
         time.sleep(A_TOOLS_SECONDS)
