@@ -23,9 +23,11 @@ from sqlalchemy import Connection
 
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication, SupportsSnapshots
+from revertkit.errors import NotFound
 from revertkit.locks import Busy, of_replica
 from revertkit.log import get_logger
 from revertkit.models import Replica, ReplicaReport, Share, ShareReplica, SnapshotInstance, Stored
+from revertkit.operations.online import bring_held_replica_online
 from revertkit.operations.site import Site
 from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
@@ -69,8 +71,8 @@ def look_at_all(site: Site) -> list[Looked]:
         try:
             with site.locks.hold(of_replica(replica.id)):
                 looked.append(look(site, replica.id))
-        except Busy as busy:
-            looked.append(Looked(replica.id, replica.share_id, replica.replica_state, str(busy), left_alone=True))
+        except (Busy, NotFound) as other:  # somebody works on it, or has deleted it meanwhile
+            looked.append(Looked(replica.id, replica.share_id, replica.replica_state, str(other), left_alone=True))
     return looked
 
 
@@ -85,17 +87,33 @@ def look(site: Site, replica_id: str) -> Looked:
     with site.store.write() as tx:
         plan = _begin(tx, site, replica_id)
     if isinstance(plan, Looked):
-        return plan
+        return plan if plan.left_alone else _held_to_rules(site, plan)
     with operation_of_children(replica_id):
         report = _report(site, plan)
     with site.store.write() as tx:
         looked = _record(tx, site, plan, report)
         # What is deleted from here on may have been reverted to before: it is needed until that is followed.
         gone = snapshots.gone(tx, plan.replica.replica) if looked.replica_state is IN_SYNC else []
-    if looked.replica_state is not IN_SYNC:
+        begun, rules = plan.replica.replica.rules, replicas.get(tx, replica_id).replica.rules
+    if looked.replica_state is IN_SYNC:
+        looked = replace(looked, found=drop(site, plan.replica, gone))
+    else:
         log.warning("replica is not in sync", replica=replica_id, state=looked.replica_state.value, found=looked.found)
-        return looked
-    return replace(looked, found=drop(site, plan.replica, gone))
+    return looked if rules == begun else _held_to_rules(site, looked)
+
+
+def _held_to_rules(site: Site, looked: Looked) -> Looked:
+    """Let it be read by the rules that are on record now: those that a look began with may be hours old."""
+    with site.store.read() as tx:
+        replica = replicas.get(tx, looked.replica_id)
+    try:
+        bring_held_replica_online(site, replica)
+    except Exception as failure:
+        log.warning("replica cannot be brought online", replica=replica.id, exc_info=failure)
+        looked = replace(looked, found="; ".join(filter(None, [looked.found, f"it cannot be read: {failure}"])))
+        with site.store.write() as tx:
+            replicas.describe(tx, replica.id, found=looked.found)
+    return looked
 
 
 def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:

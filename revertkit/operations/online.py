@@ -100,13 +100,22 @@ def bring_replica_online(site: Site, replica: ShareReplica) -> None:
         Busy: somebody works on it. Whatever ``ensure_share`` does.
     """
     with site.locks.hold(of_replica(replica.id)):
-        with site.store.read() as tx:
-            now = next((one for one in replicas.others(tx, replica.share_id) if one.id == replica.id), None)
-        if now and now.status is Status.AVAILABLE and now.in_sync_at:
-            reached = site.driver(now.pool.backend).ensure_share(now.replica)
-            if set(reached) != set(now.export_locations):
-                with site.store.write() as tx:
-                    shares.set_locations(tx, now.id, reached)
+        bring_held_replica_online(site, replica)
+
+
+def bring_held_replica_online(site: Site, replica: ShareReplica) -> None:
+    """As :func:`bring_replica_online`, of one whose lock is held: by the rules that are on record now.
+
+    Raises:
+        whatever ``ensure_share`` does.
+    """
+    with site.store.read() as tx:
+        now = next((one for one in replicas.others(tx, replica.share_id) if one.id == replica.id), None)
+    if now and now.status is Status.AVAILABLE and now.in_sync_at:
+        reached = site.driver(now.pool.backend).ensure_share(now.replica)
+        if set(reached) != set(now.export_locations):
+            with site.store.write() as tx:
+                shares.set_locations(tx, now.id, reached)
 
 
 def bring_online_while(

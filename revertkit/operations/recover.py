@@ -22,7 +22,7 @@ from revertkit.operations.online import bring_online, bring_online_while, bring_
 from revertkit.operations.site import Site
 from revertkit.operations.story import spoken
 from revertkit.status import Status
-from revertkit.store import operations, replicas, shares
+from revertkit.store import operations, replicas, shares, snapshots
 from revertkit.system import processes
 from revertkit.system.run import operation as operation_of_children
 
@@ -63,11 +63,14 @@ def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
 
 
 def supersede(tx: Connection, site: Site, share_id: str, by: str) -> None:
-    """End what other hosts, which are out of reach, have under way on a share: `by` goes on without them.
+    """End what other hosts, which are out of reach, have under way on a share or its snapshots: `by` goes on without.
 
     A revert among it may have been done or not; whatever follows has to take it for done.
     """
-    for operation in operations.unfinished(tx, share_id=share_id):
+    found = operations.unfinished(tx, share_id=share_id)
+    for snapshot in snapshots.listed(tx, None, share_id):  # a new share may be made of one
+        found += [one for one in operations.unfinished(tx, snapshot_id=snapshot.id) if one.share_id != share_id]
+    for operation in found:
         if operation.host != site.host and STORIES[operation.kind].holds_share:
             _end(tx, site, operation, f"superseded by {by}")
 

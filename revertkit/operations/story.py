@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table
 
 from revertkit import telemetry
 from revertkit.driver import ShareDriver
-from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded
+from revertkit.errors import Blocked, Conflict, OperationFailed, QuotaExceeded, StoreError
 from revertkit.log import get_logger
 from revertkit.models import (
     Message,
@@ -149,7 +149,7 @@ class Story:
             work = self.work(case)
             if self.records:
                 self._record(case, work)
-        except Superseded:
+        except (Superseded, StoreError):
             raise
         except Exception as failure:
             if self.puts_back and isinstance(failure, Blocked) and not again:
@@ -169,7 +169,7 @@ class Story:
         """
         try:
             online = self.back_online(case) if self.comes_online else None
-        except Superseded:
+        except (Superseded, StoreError):
             raise
         except Exception as failure:
             raise _failed(case, self.fail(case, failure)) from failure
@@ -215,11 +215,12 @@ class Story:
 
     def _is_ours(self, tx: Connection, case: Case) -> bool:
         """Whether no other host has ended this operation, or moved a replicated share's status or active replica."""
+        if operations.get(tx, case.operation.id).finished_at != case.operation.finished_at:
+            return False
         if not (case.share.replication_type and self.holds_share):
             return True
-        now, ended = shares.get(tx, case.share.id), operations.get(tx, case.operation.id).finished_at
-        active = now.replica.id in {case.replica.id, case.chosen and case.chosen.id}
-        return active and now.status is case.share.status and ended == case.operation.finished_at
+        now = shares.get(tx, case.share.id)
+        return now.replica.id in {case.replica.id, case.chosen and case.chosen.id} and now.status is case.share.status
 
     def finish(self, case: Case, outcome: Outcome, said: str, online: Online | None = None) -> None:
         """End the operation in one transaction: statuses, exports, user message, reservations."""
@@ -272,7 +273,7 @@ class Story:
 
 def _superseded(case: Case) -> Superseded:
     what = f"{spoken(case.operation.kind)} of share {case.share.id}"
-    return Superseded(f"{what} was superseded: a replica of it is promoted by force on another host")
+    return Superseded(f"{what} was superseded: a replica is promoted by force on another host")
 
 
 def _failed(case: Case, said: str) -> OperationFailed:

@@ -39,6 +39,17 @@ metadata = MetaData(
 )
 
 
+class Said(TypeDecorator[str]):
+    """What tools and the kernel said: there are names in it, which need not be Unicode."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Spell out what no database keeps."""
+        return value.encode(errors="backslashreplace").decode() if value else value
+
+
 class Time(TypeDecorator[datetime]):
     """A UTC time with microseconds, kept without its zone."""
 
@@ -126,7 +137,7 @@ replicas = Table(
     Column("in_sync_at", Time),
     Column("followed_at", Time),
     Column("seconds_behind", Float),
-    Column("found", Text),
+    Column("found", Said),
     Column("needs_full_copy", Boolean),
     Index(None, "host", "status"),
     Index("uq_replicas_place", "share_id", "host", "backend", "pool", unique=True),
@@ -238,7 +249,7 @@ operations = Table(
     Column("request_id", String(64), nullable=False),
     Column("recorded", Boolean, nullable=False),
     Column("outcome", String(16)),
-    Column("found", Text),
+    Column("found", Said),
     Column("created_at", Time, nullable=False),
     Column("finished_at", Time),
     Index(None, "share_id", "created_at"),
@@ -263,7 +274,7 @@ messages = Table(
     Column("level", String(8), nullable=False),
     Column("resource_type", String(32), nullable=False),
     Column("resource_id", String(36), nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Said, nullable=False),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False),
     Column("detail", String(16)),

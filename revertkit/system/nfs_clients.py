@@ -92,7 +92,8 @@ def _with_inode(top: Path, inodes: set[int]) -> Iterator[str]:
 def _states() -> Iterator[tuple[str, OpenFile]]:
     for directory in sorted(CLIENTS.glob("*")):
         try:
-            info, states = (directory / "info").read_text(), (directory / "states").read_text()
+            # The kernel writes names of files as they are, which need not be UTF-8.
+            info, states = ((directory / file).read_text(errors="backslashreplace") for file in ("info", "states"))
         except (FileNotFoundError, OSError):  # it left while we looked
             continue
         yield from parse_states(info, states, directory / "ctl")

@@ -13,12 +13,9 @@ from revertkit.system.run import OPERATION_VARIABLE, TRANSFER_VARIABLE
 
 
 def of_operation(operation_id: str) -> list[int]:
-    """List the processes that carry `operation_id` in their environment, ourselves excepted.
-
-    Another user's processes cannot be seen without root; a driver's children are our own user's.
-    """
+    """List our own user's processes that carry `operation_id` in their environment, ourselves excepted."""
     mark = f"{OPERATION_VARIABLE}={operation_id}".encode()
-    return [pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid)]
+    return [pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid) and _is_ours(pid)]
 
 
 def of_transfer(*, sent: str | None = None, into: str | None = None) -> list[int]:
@@ -28,7 +25,7 @@ def of_transfer(*, sent: str | None = None, into: str | None = None) -> list[int
 
 def _transfers(pid: int) -> set[tuple[str | None, bool]]:
     mark = f"{TRANSFER_VARIABLE}=".encode()
-    found = [entry.removeprefix(mark).decode() for entry in _environment(pid) if entry.startswith(mark)]
+    found = [entry.removeprefix(mark).decode(errors="replace") for entry in _environment(pid) if entry.startswith(mark)]
     return {(word, first) for each in found for word, first in zip(each.split(" "), (True, False), strict=False)}
 
 
@@ -61,6 +58,12 @@ def _ended(pid: int, deadline: float) -> bool:
 
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names are all we need
+
+
+def _is_ours(pid: int) -> bool:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return Path(f"/proc/{pid}").stat().st_uid == os.geteuid()
+    return False
 
 
 def _environment(pid: int) -> list[bytes]:

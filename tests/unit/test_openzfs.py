@@ -29,6 +29,8 @@ tank1/a	mountpoint	/tank1/a	default
 tank1/a	canmount	noauto	local
 tank1/a	sharenfs	off	default
 tank1/a	readonly	off	default
+tank1/a	devices	off	local
+tank1/a	setuid	off	local
 tank1/a	receive_resume_token	-	-
 tank1/a	clones	-	-
 tank1/a	revertkit:share	-	-

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,15 +200,23 @@ class Home:
         for path in self._entries():
             if path.name.startswith(f"{wrapper.path.name}.") and _passing(path):
                 tree.remove(path)
+        _sync(self.path)
 
     def demolish(self) -> None:
         """Remove everything, the share too, as it was when this was first called."""
         tree.remove(self.path)
         for path in sorted((self.root / OURS).glob(f"{self.path.name}.*{tree.GONE}")):
             tree.remove(path)
+        _sync(self.root / OURS)
 
     def _entries(self) -> list[Path]:
         return sorted(self.path.iterdir()) if self.path.is_dir() else []
+
+
+def _sync(directory: Path) -> None:
+    """Make what was removed from it stay so through a power cut: it goes off the record next."""
+    with suppress(FileNotFoundError):
+        sync_directory(directory)
 
 
 def _passing(path: Path) -> bool:

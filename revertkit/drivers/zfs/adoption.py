@@ -65,7 +65,7 @@ class Adopting(ZfsBase, SupportsManage, SupportsManageSnapshots):
         with self._put_back(share):
             online.take_offline(share, found.name, self._path(share))
         openzfs.clear(found.name, REVERTING, SHARE)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone, or not empty: not ours to clear
             self._path(share).rmdir()
 
     def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:

@@ -115,16 +115,21 @@ class ZfsBase(ShareDriver):
         address = self.options.export_address
         return str(address) if address else None
 
+    @property
+    def _mount_root(self) -> Path:
+        """As the kernel tells where something is mounted: without symbolic links."""
+        return self.options.mount_root.resolve()
+
     def _path(self, share: Replica) -> Path:
-        return self.options.mount_root / f"share-{_uuid(share.id)}"
+        return self._mount_root / f"share-{_uuid(share.id)}"
 
     def _snapshot_path(self, snapshot_id: str) -> Path:
-        return self.options.mount_root / f"snap-{_uuid(snapshot_id)}"
+        return self._mount_root / f"snap-{_uuid(snapshot_id)}"
 
     def _snapshot_paths(self, found: Dataset) -> list[Path]:
         """Where the snapshots of ours are mounted, if they are."""
         ids = [p.snapshot_id for p in found.snapshots if p.snapshot_id]
-        return [self.options.mount_root / f"snap-{each}" for each in ids]
+        return [self._mount_root / f"snap-{each}" for each in ids]
 
     def _settings(self, share: Replica) -> dict[str, str]:
         """What ``zfs get -p`` has to say. One that follows has no refquota: what it receives was within its own."""
@@ -133,6 +138,8 @@ class ZfsBase(ShareDriver):
             "mountpoint": str(self._path(share)),
             "canmount": "noauto",
             "sharenfs": "off",
+            "devices": "off",  # what clients write is never a device or a privilege here
+            "setuid": "off",
             "refquota": str(share.size * GIB if active else 0),
             "readonly": "off" if active else "on",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 from revertkit.driver import (
@@ -98,7 +99,7 @@ class ZfsDriver(
             openzfs.destroy_snapshot(self._seed(share))
             openzfs.destroy_exactly(name, [p for p in found.snapshots if p.marker])
         openzfs.destroy(name)
-        if path.exists():
+        with suppress(OSError):  # gone, or not empty: not ours to clear
             path.rmdir()
 
     # --- snapshots

@@ -27,7 +27,7 @@ EMPTY = "revertkit:empty"
 """On a replica: it has never held anything, so that the first copy may replace it."""
 OURS = (SHARE, SNAPSHOT, SIZE, REVERTING, MARKER, EMPTY)
 SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
-SETTINGS = ("mountpoint", "canmount", "sharenfs", "refquota", "readonly")
+SETTINGS = ("mountpoint", "canmount", "sharenfs", "devices", "setuid", "refquota", "readonly")
 RESUME = "receive_resume_token"
 ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", "creation", *SPACE, *SETTINGS, RESUME, "clones", *OURS]))
 """The properties that :func:`parse` needs."""

@@ -95,8 +95,9 @@ class Reverting(ZfsBase, SupportsRevert):
         for again in range(LOOKS, -1, -1):
             self._forget_markers(found, point)
             try:
-                self._ask_the_kernel(found, point)
+                self._refuse_newer(found, point)
                 openzfs.set_properties(found.name, {REVERTING: point.guid})
+                self._ask_the_kernel(found, point)
                 openzfs.rollback_to(found.name, point.name)
                 break
             except (Blocked, openzfs.Refusal):
@@ -114,9 +115,13 @@ class Reverting(ZfsBase, SupportsRevert):
             processes.end(processes.of_transfer(sent=marker.name), SECONDS_TO_END)
         openzfs.destroy_exactly(found.name, markers)
 
-    def _ask_the_kernel(self, found: Dataset, point: Point) -> None:
+    @staticmethod
+    def _refuse_newer(found: Dataset, point: Point) -> None:
         if newer := [*checks.newer(p for p in found.newer(point) if not p.marker)]:
             raise Blocked(*newer)
+
+    @staticmethod
+    def _ask_the_kernel(found: Dataset, point: Point) -> None:
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
             raise Blocked(Blocker(kind="refused", what=what, mend="see to that first"))
