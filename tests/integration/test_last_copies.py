@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replicated import World, assert_whole, open_manager
+from replicated import TYPE, World, assert_whole, open_manager
 from support import CONTEXT, Parked, stop
 
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.drivers.memory.adoption import refusal
 from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import BackendError, Blocked, Conflict, OperationFailed
-from revertkit.models import Snapshot, SnapshotInstance
+from revertkit.manager import ShareManager
+from revertkit.models import Replica, Snapshot, SnapshotInstance
 from revertkit.status import ReplicaState, Status
 
 
@@ -24,6 +25,18 @@ def world(state: Path) -> Iterator[World]:
     manager = open_manager(state)
     yield World(manager)
     manager.site.store.engine.dispose()
+    MemoryDriver.reset()
+
+
+@pytest.fixture
+def two_hosts(state: Path, tmp_path: Path) -> Iterator[tuple[ShareManager, ShareManager]]:
+    """A manager of ``fast`` and ``third``, and on another host one of ``far``; one database, locks of their own."""
+    near = open_manager(state, "fast", "third")
+    far = open_manager(tmp_path, "far", host="node-2")
+    far.site.store.engine.dispose()
+    far.site.store = near.site.store
+    yield near, far
+    near.site.store.engine.dispose()
     MemoryDriver.reset()
 
 
@@ -162,3 +175,39 @@ def test_what_a_replica_surely_holds_after_a_revert_is_the_snapshot(world: World
     after = world.replica(world.far).in_sync_at
     assert after is not None
     assert after > before
+
+
+def test_a_replica_is_read_by_the_rules_that_there_are_at_the_end_of_a_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look may take hours: it lets nobody in again whose access was taken away meanwhile."""
+    look = MemoryDriver.update_replica_state
+
+    def meanwhile(driver: MemoryDriver, replica: Replica, *more: Any) -> Any:
+        for rule in world.manager.access_rules(CONTEXT, "share"):
+            world.manager.deny_access(CONTEXT, "share", rule.id)
+        report = look(driver, replica, *more)
+        driver.ensure_share(replica)
+        return report
+
+    assert world.driver("far").exported_to(world.replica(world.far).replica)
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "update_replica_state", meanwhile)
+        world.manager.resync_replica(CONTEXT, world.far)
+    assert not world.driver("far").exported_to(world.replica(world.far).replica)
+
+
+def test_a_share_that_was_being_made_of_a_snapshot_on_a_lost_host_is_in_nobodys_way(
+    two_hosts: tuple[ShareManager, ShareManager], state: Path
+) -> None:
+    """The promotion by force ends that too: the snapshot can be reverted to, and deleted."""
+    near, far = two_hosts
+    world, parked = World(near, far), Parked()
+    lost = open_manager(state, "fast", "third", dispatch=parked)
+    made = lost.create_share(CONTEXT, 10, name="made", snapshot="newer", share_type=TYPE)
+    stop(parked.accepted[0])
+    with MemoryDriver.away("fast"):
+        far.promote_replica(CONTEXT, world.far, force=True)
+        assert far.share(CONTEXT, made.id).status is Status.ERROR
+        far.revert_to_snapshot(CONTEXT, "newer")
+        far.delete_snapshot(CONTEXT, "newer")

@@ -12,7 +12,7 @@ from support import CONTEXT, Parked, assert_at_rest, open_manager, stop
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.drivers.memory.driver import merge
 from revertkit.drivers.memory.storage import STORAGE
-from revertkit.errors import BackendError, Blocked, Conflict, InvalidInput, OperationFailed
+from revertkit.errors import BackendError, Blocked, Conflict, InvalidInput, OperationFailed, StoreError
 from revertkit.manager import ShareManager
 from revertkit.models import Blocker, Operation, Replica, Share
 from revertkit.operations import recover as recovery
@@ -471,3 +471,39 @@ def test_what_ended_while_it_was_asked_about_was_not_interrupted(
 
     monkeypatch.setattr(recovery, "lock_ids", meanwhile)
     assert manager.interrupted() == []
+
+
+def test_what_a_tool_said_in_other_bytes_ends_its_operation_all_the_same(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on record spelled out: text with lone surrogates can be kept nowhere."""
+
+    def fail_oddly(*_: Any) -> Any:
+        raise BackendError("mounted at /srv/caf\udce9")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "create_snapshot", fail_oddly)
+        with pytest.raises(OperationFailed, match="caf"):
+            manager.create_snapshot(CONTEXT, share.id)
+    assert "caf\\udce9" in manager.messages(CONTEXT)[0].text
+    assert_at_rest(manager)
+
+
+def test_a_database_that_is_away_when_the_work_is_done_makes_no_failure_of_it(
+    manager: ShareManager, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backend has done it: recovery puts it on record."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    driver(manager).files(share.replica)["letter"] = b"lost"
+
+    def away(*_: Any) -> Any:
+        raise StoreError("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(revert_story.RevertToSnapshot, "record", away)
+        with pytest.raises(StoreError):
+            manager.revert_to_snapshot(CONTEXT, snapshot.id)
+    assert manager.share(CONTEXT, share.id).status is Status.REVERTING
+    assert all(told.at_rest for told in manager.recover())
+    assert manager.share(CONTEXT, share.id).status is Status.AVAILABLE
+    assert_at_rest(manager)

@@ -23,6 +23,19 @@ def test_what_clients_hold() -> None:
     ]
 
 
+def test_a_name_that_is_no_text_hides_nobodys_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel writes it as it is; one such file of one client would stop every revert on the host."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/info").write_text('address: "10.0.0.7:1"\n')
+    line = b'- 0x01: { type: open, access: rw, deny: --, superblock: "fd:03:12", filename: "d/caf\xe9", owner: "o" }\n'
+    (tmp_path / "7/states").write_bytes(line + line.replace(b"caf\xe9", b"log").replace(b"fd:03", b"fd:04"))
+    monkeypatch.setattr(nfs_clients, "CLIENTS", tmp_path)
+    assert [(device, f.filename) for device, f in nfs_clients._states()] == [
+        ("fd:03", "d/caf\\xe9"),
+        ("fd:04", "d/log"),
+    ]
+
+
 @pytest.mark.parametrize(("states", "revoked"), [(["deleg", "deleg"], True), (["deleg", "open"], False), ([], False)])
 def test_on_a_read_only_file_system_delegations_are_revoked_and_open_files_are_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, states: list[str], revoked: bool

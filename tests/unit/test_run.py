@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -314,3 +315,13 @@ def test_a_pair_only_pretends_too(tmp_path: Path) -> None:
         pipe(["touch", "x"], ["touch", tmp_path / "done"], name="move", transfer="a b", percent=percent)
     assert asked == [["touch", "x", "|", "touch", str(tmp_path / "done")]]
     assert not (tmp_path / "done").exists()
+
+
+def test_what_strangers_say_of_themselves_stops_no_look_at_transfers() -> None:
+    """Anybody may have such an environment."""
+    with subprocess.Popen(["sleep", "60"], env={b"REVERTKIT_TRANSFER": b"\xff\xfe one"}) as stranger:
+        try:
+            assert processes.of_transfer(sent="one") == []
+            assert processes.of_transfer(into="one") == [stranger.pid]
+        finally:
+            stranger.kill()
