@@ -32,6 +32,7 @@ from zfs_bench import (
 from revertkit.drivers.zfs import ZfsDriver, openzfs
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import GIB, AccessRule, Replica, RevertState, SnapshotInstance, new_id
+from revertkit.system import mounts
 from revertkit.system.run import Moment, StepEvent, watching
 
 # --- data
@@ -108,6 +109,17 @@ def test_a_share_that_outgrew_the_snapshots_size_is_reverted_and_one_that_does_n
     assert prop(backend.dataset(share), "refquota") == str(2 * GIB)
     backend.revert(snapshot.model_copy(update={"replica": grown}))
     assert manifest(path) == before
+
+
+def test_what_clients_write_is_neither_a_device_nor_a_privilege(backend: Backend) -> None:
+    """Their root is ours, over NFS: also once it was fenced and is not any more, which remounts it."""
+    share = backend.share()
+    for _ in range(2):
+        seen = mounts.mounted_at(backend.path(share))
+        assert seen is not None
+        assert {"nodev", "nosuid"} <= set(seen.options)
+        for readonly in (True, False):
+            openzfs.set_readonly((), backend.dataset(share), readonly=readonly)
 
 
 def test_a_share_that_is_full_is_reverted(backend: Backend) -> None:
