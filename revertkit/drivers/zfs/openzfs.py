@@ -420,7 +420,8 @@ def clear(name: str, *user_properties: str) -> None:
     for each in user_properties:
         run(["zfs", "inherit", each, checked_any(name)])
     arguments = [name.encode(), *(each.encode() for each in user_properties)]
-    said = _core("lzc_channel_program_nosync", name, pool_of(name).encode(), LEFT, params=arguments)
+    pool = pool_of(name.partition("@")[0]).encode()
+    said = _core("lzc_channel_program_nosync", name, pool, LEFT, params=arguments)
     if left := said.get(b"left"):
         raise BackendError(f"zfs(8) says that it has taken {left.decode()} off {name}, and it is there")
 
