@@ -7,6 +7,7 @@
     ├── NotFound                  3   no such share, snapshot, type, …
     │   └── Ambiguous             3   a name that several carry; says their ids
     ├── Conflict                  4   right in itself, but not now: a status, an operation under way, not the latest
+    │   ├── HasReplicas           4   the share has other replicas, which go first
     │   └── Blocked               4   the backend stands in the way; every blocker is named, nothing has changed
     ├── QuotaExceeded             5   over quota, with the numbers
     ├── NotSupported              6   the share, its type or its backend cannot do this
@@ -56,6 +57,10 @@ class Conflict(RevertkitError):
     """It cannot be done now. Nothing has changed."""
 
     exit_code = 4
+
+
+class HasReplicas(Conflict):
+    """A share that has replicas beside its active one; they are named."""
 
 
 class Blocked(Conflict):

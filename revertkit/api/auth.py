@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +92,20 @@ class Nobody:
         """Answer the one; an X-Auth-Token means nothing.
 
         Raises:
-            Fault: 403, the Host header names another machine.
+            Fault: 403, the Host header names another machine, or the browser says that another site's page asks.
         """
         host = headers.get("host", "localhost")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if name != "localhost" and not _names_loopback(name.strip("[]")):
-            raise Fault(403, f"Without authentication only this machine is served, not the host {name!r}.")
+        if not _names_this_machine(host):
+            raise Fault(403, f"Without authentication only this machine is served, not the host {host!r}.")
+        site = headers.get("origin", f"//{host}").partition("//")[2]
+        if site != host or headers.get("sec-fetch-site") == "cross-site":
+            raise Fault(403, "Without authentication no other site's page is served.")
         return self._identity
+
+
+def _names_this_machine(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name == "localhost" or _names_loopback(name.strip("[]"))
 
 
 def _names_loopback(name: str) -> bool:
@@ -123,6 +131,7 @@ class HttpBasic:
         }
         self._key = os.urandom(32)
         self._right: dict[bytes, str] = {}
+        self._reading = threading.Lock()
         self._stamp = _stamp(file)
         self._hashes = read_htpasswd(file)
 
@@ -142,26 +151,29 @@ class HttpBasic:
     def _is_right(self, name: str, password: bytes) -> bool:
         import bcrypt
 
-        self._read_again()
+        hashes, right_ones = self._read_again()
         known = hmac.new(self._key, name.encode() + b"\0" + password, hashlib.sha256).digest()
-        if self._right.get(known) == name:
+        if right_ones.get(known) == name:
             return True
         # Nobody learns by the time that it takes who is in the file.
-        kept = self._hashes.get(name) or next(iter(self._hashes.values()), b"")
+        kept = hashes.get(name) or next(iter(hashes.values()), b"")
         try:
-            right = bool(kept) and bcrypt.checkpw(password[:72], kept) and name in self._hashes
+            right = bool(kept) and bcrypt.checkpw(password[:72], kept) and name in hashes
         except ValueError:
             return False
         if right:
-            if len(self._right) >= REMEMBERED:
-                self._right.clear()
-            self._right[known] = name
+            if len(right_ones) >= REMEMBERED:
+                right_ones.clear()
+            right_ones[known] = name
         return right
 
-    def _read_again(self) -> None:
-        stamp = _stamp(self._file)
-        if stamp != self._stamp:
-            self._hashes, self._right, self._stamp = read_htpasswd(self._file), {}, stamp
+    def _read_again(self) -> tuple[dict[str, bytes], dict[bytes, str]]:
+        """Answer the hashes, and who was right by them: what is found right by older ones is not kept for these."""
+        with self._reading:
+            stamp = _stamp(self._file)
+            if stamp != self._stamp:
+                self._hashes, self._right, self._stamp = read_htpasswd(self._file), {}, stamp
+            return self._hashes, self._right
 
 
 def read_htpasswd(file: Path) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from revertkit.errors import (
     BackendError,
     Conflict,
     DriverRefused,
+    HasReplicas,
     InvalidInput,
     LockError,
     NotFound,
@@ -56,7 +57,8 @@ USUAL: Codes = {
     DriverRefused: 503,
 }
 CODES: dict[str, Codes] = {
-    "delete_share": {Conflict: 403},
+    "create_share": {Conflict: 400},
+    "delete_share": {Conflict: 403, HasReplicas: 409},
     "manage_share": {QuotaExceeded: 403, OperationFailed: 409},
     "manage_snapshot": {OperationFailed: 409},
     "delete_replica": {Conflict: 400},
@@ -69,7 +71,7 @@ CODES: dict[str, Codes] = {
     "share_action:allow_access": {Conflict: 400},
     "share_action:deny_access": {Conflict: 400},
     "share_action:force_delete": {Conflict: 400},
-    "share_action:unmanage": {Conflict: 403},
+    "share_action:unmanage": {Conflict: 403, HasReplicas: 409},
     "create_snapshot": {Conflict: 400, NotSupported: 422},
     "delete_snapshot": {Conflict: 400},
     "snapshot_action:allow_access": {Conflict: 400},

@@ -23,6 +23,7 @@ def follow(manager: ShareManager, me: Context, replica: ShareReplica) -> ShareRe
 
     Where somebody else looks at it already (a server), that is waited for.
     """
+    from revertkit.errors import RevertkitError
     from revertkit.locks import Busy
 
     told: list[str] = []
@@ -34,6 +35,9 @@ def follow(manager: ShareManager, me: Context, replica: ShareReplica) -> ShareRe
             if replica.replica_state is not ReplicaState.IN_SYNC:
                 time.sleep(PAUSE_SECONDS)
                 continue
+        except RevertkitError as refusal:  # what came before is done; this one cannot be looked at from here, or now
+            note(f"replica {replica.id} in {replica.pool}: {refusal}")
+            return manager.replica(me, replica.id)
         way = f"replica {replica.id} in {replica.pool}: {replica.replica_state}"
         way += f" ({replica.found})" if replica.found else ""
         if way not in told:

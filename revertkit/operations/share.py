@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from revertkit import quota, share_types
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsCreateFromSnapshot, SupportsExtend, SupportsShrink
-from revertkit.errors import BackendError, Conflict, InvalidInput, NotSupported
+from revertkit.errors import BackendError, Conflict, HasReplicas, InvalidInput, NotSupported
 from revertkit.log import get_logger
 from revertkit.models import (
     Context,
@@ -168,10 +168,10 @@ def check_alone(share: Share) -> None:
     """See that a share has no replica but its active one.
 
     Raises:
-        Conflict: it has; names them.
+        HasReplicas: it has; names them.
     """
     if others := share.replica.peers:
-        raise Conflict(f"share {share.id} has other replicas ({', '.join(others)}); delete those first")
+        raise HasReplicas(f"share {share.id} has other replicas ({', '.join(others)}); delete those first")
 
 
 class DeleteShare(Story):

@@ -65,6 +65,13 @@ def test_none_is_not_for_a_page_in_a_browser(served: ShareManager) -> None:
     for host in ("evil.example", "evil.example:8786", "127.0.0.1.evil.example", "192.0.2.1"):
         answer = client.get("/v2/shares", headers={"host": host})
         assert (answer.status_code, next(iter(answer.json()))) == (403, "forbidden")
+    for said, code in (
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:8786", "sec-fetch-site": "same-origin"}, 200),
+    ):
+        assert client.get("/v2/shares", headers={"host": "localhost:8786", **said}).status_code == code, said
 
 
 def test_http_basic(served: ShareManager, htpasswd: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -57,6 +57,8 @@ def test_lists_page_filter_and_sort(api: Client) -> None:
         "with_count=maybe",
         "metadata=[",
         "metadata=[1]",
+        "metadata={[]:1}",
+        "metadata={'a':0x" + "f" * 4000 + "}",
         "marker=none",
         "metadata={'a\"b': 'c'}",
     ],
@@ -388,7 +390,7 @@ def test_quotas_and_limits(api: Client) -> None:
     assert api.get("/quota-sets/project/defaults")["quota_set"]["gigabytes"] == 1000
     assert "encryption_keys" not in api.at("2.89").get("/quota-sets/project")["quota_set"]
     assert "share_networks" not in api.get("/quota-sets/project?share_type=revertible")["quota_set"]
-    for wrong in ({}, {"nonsense": 1}, {"gigabytes": "x"}, {"gigabytes": -2}, {"gigabytes": 4}, {"gigabytes": True}):
+    for wrong in ({}, {"nonsense": 1}, {"gigabytes": "²"}, {"gigabytes": -2}, {"gigabytes": 4}, {"gigabytes": True}):
         api.refused("PUT", "/quota-sets/project", {"quota_set": wrong}, 400)
     assert api.get("/quota-sets/project")["quota_set"]["gigabytes"] == 7
     api.put("/quota-sets/project", {"quota_set": {"gigabytes": 4, "force": True}})
@@ -430,6 +432,12 @@ def test_pools_services_zones(api: Client) -> None:
         "pool=x": 0,
         "nonsense=1": 0,
         "host=(": 0,
+        "host=a{4294967296}": 0,
+        "host=(.|.|.|.|.|.|.|.|.|.|.|.|.|.|.|.)*!": 0,
+        "host=.*1": 1,
+        "host=node-.": 1,
+        "host=^node%5C-1.*$": 1,
+        "host=^node$": 0,
         "share_type=revertible": 1,
     }.items():
         assert len(api.get(f"/scheduler-stats/pools?{query}")["pools"]) == number, query

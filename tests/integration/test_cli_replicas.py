@@ -13,7 +13,7 @@ from test_cli import Cli
 
 from revertkit.cli import following, replica
 from revertkit.drivers.memory import MemoryDriver
-from revertkit.drivers.memory.storage import STORAGE
+from revertkit.drivers.memory.storage import STORAGE, Kept
 
 
 class Replicas(Cli):
@@ -94,6 +94,18 @@ def test_a_revert_shows_each_replicas_way_back(cli: Replicas) -> None:
     assert "is as it was" in short.stdout
     assert re.search(r"in node-1@far#memory: out_of_sync \(backend far cannot be reached\)", short.stderr)
     assert re.search(r"in node-1@third#memory: in_sync", short.stderr)
+
+
+def test_a_replica_that_cannot_be_looked_at_makes_no_failure_of_a_revert(cli: Replicas) -> None:
+    """Exit code 7, which says that one does not follow; 4 would say that nothing has changed. The others are led on."""
+    far, third = made(cli), made(cli)
+    held = STORAGE["far"][far["id"]]
+    held.snapshots["by-hand"] = Kept(held.size, {})
+    cli.run("replica", "delete", far["id"], code=7)
+    waited = cli.run("revert-to-snapshot", "monday", "--yes", "--wait", code=7)
+    assert "is as it was" in waited.stdout
+    assert re.search(rf"replica {far['id']} .*error_deleting", waited.stderr)
+    assert f"replica {third['id']} in {third['pool']}: in_sync" in waited.stderr
 
 
 def test_a_share_that_is_not_replicated_says_nothing_of_it(cli: Replicas) -> None:

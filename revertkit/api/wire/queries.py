@@ -81,12 +81,10 @@ def pairs(text: str, name: str) -> dict[str, str]:
         Fault: 400.
     """
     try:
-        found = ast.literal_eval(text) if len(text) <= 4096 else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Fault(400, f"{name} is a dictionary of texts, as {{'key': 'value'}}, not {text[:40]!r}")
-    return {str(key): str(value) for key, value in found.items()}
+        found: Any = ast.literal_eval(text) if len(text) <= 4096 else None
+        return {str(key): str(value) for key, value in found.items()}  # an integer may be too long to be written
+    except (ValueError, TypeError, AttributeError, SyntaxError, MemoryError, RecursionError):
+        raise Fault(400, f"{name} is a dictionary of texts, as {{'key': 'value'}}, not {text[:40]!r}") from None
 
 
 def share_filters(call: Call, query: Mapping[str, str]) -> dict[str, Any] | None:

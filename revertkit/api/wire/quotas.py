@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,7 +86,7 @@ def wanted(given: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
 
 def _number(key: str, value: Any) -> int:
     text = str(value)
-    if isinstance(value, bool) or not text.removeprefix("-").isdigit() or len(text) > 10 or int(text) < -1:
+    if isinstance(value, bool) or not re.fullmatch("-?[0-9]+", text) or len(text) > 10 or int(text) < -1:
         raise Fault(400, f"Quota {key!r} is a number from -1, which is no limit, not {text[:40]!r}.")
     return int(text)
 
