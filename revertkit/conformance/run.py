@@ -6,12 +6,14 @@ import inspect
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from revertkit.conformance.children import preload
 from revertkit.conformance.harness import Harness
 from revertkit.conformance.options import Options
 from revertkit.conformance.report import Report, Skipped, Swept
-from revertkit.conformance.requirements import Unmet
+from revertkit.conformance.requirements import Kind, Unmet
 from revertkit.conformance.stage import Stage
 from revertkit.conformance.sweep import AT
 
@@ -168,10 +170,13 @@ class Run:
         return "passed" in outcomes and not {"failed", "known failure"} & set(outcomes)
 
     def _whole(self, name: str) -> bool:
-        """Whether every case that needs this was run, and every point swept."""
+        """Whether every case that needs this was run, none for want of a hook left out, and every point swept."""
         needed = {case for case, needs in _needs_of_cases().items() if name in needs}
-        tried = {case.partition("[")[0] for case in self.outcomes}
-        return self.options.points is None and needed <= tried and self.collected <= self.outcomes.keys()
+        tried = {*self.outcomes, *(case.partition("[")[0] for case in self.outcomes)}
+        blind = {case for case, unmet in self.skips.items() if unmet.kind is Kind.HOOK}
+        unseen = any(name in self.outcomes[case].needs for case in blind & self.outcomes.keys())
+        ran = needed <= tried and self.collected <= self.outcomes.keys()
+        return self.options.points is None and ran and not unseen
 
     def _behaviours(self) -> dict[int, str]:
         found: dict[int, set[str]] = {}
@@ -186,13 +191,21 @@ class Run:
 
 
 def _needs_of_cases() -> dict[str, set[str]]:
+    """Say what each case needs; where one is run of several operations that need more each, those are told apart."""
     from revertkit.conformance import cases
 
-    return {
-        name: {need for mark in vars(case).get("pytestmark", ()) if mark.name == "requires" for need in mark.args}
-        for name, case in vars(cases).items()
-        if inspect.isfunction(case) and name.startswith("test_")
-    }
+    found: dict[str, set[str]] = {}
+    for name, case in vars(cases).items():
+        if inspect.isfunction(case) and name.startswith("test_"):
+            marks = vars(case).get("pytestmark", ())
+            values = [value for mark in marks if mark.name == "parametrize" for value in mark.args[1]]
+            apart = {f"{name}[{v.id or v.values[0]}]": _needs(v.marks) for v in values if getattr(v, "marks", ())}
+            found |= {each: needs | _needs(marks) for each, needs in (apart or {name: set()}).items()}
+    return found
+
+
+def _needs(marks: Iterable[Any]) -> set[str]:
+    return {need for mark in marks if mark.name == "requires" for need in mark.args}
 
 
 def _first_line(found: pytest.TestReport) -> str:

@@ -41,6 +41,14 @@ class CreateShare(Verb):
         assert made.status is Status.AVAILABLE, made.status
         return made
 
+    def recovered(self, world: World) -> None:
+        """See that it is whole, or in error: half a share is no available one."""
+        if made := world.fresh_share():
+            if made.status is Status.AVAILABLE:
+                self.done(world)
+            else:
+                assert made.status is Status.ERROR, made.status
+
     def tried_again(self, world: World, *names: str) -> None:
         """Delete what is there of it, and make it again."""
         self.taken_back(world)

@@ -11,7 +11,7 @@ import pytest
 
 from revertkit.conformance.requirements import Missing, behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.trees import LocalTree
+from revertkit.conformance.trees import REFUSALS, LocalTree
 from revertkit.status import Status
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "test_older_snapshots_keep_their_content",
     "test_owners_come_back",
     "test_reverting_again_and_again",
+    "test_share_from_a_snapshot_can_be_larger",
     "test_share_from_a_snapshot_lives_on_its_own",
     "test_snapshot_is_mounted_read_only",
     "test_target_is_still_there",
@@ -121,7 +122,7 @@ def test_snapshot_is_mounted_read_only(stage: Stage) -> None:
     stage.planted(share, "second")
     for turn in range(2):
         assert stage.mounted(snapshot).record() == before
-        with pytest.raises((OSError, TypeError)):
+        with pytest.raises((*REFUSALS, TypeError)):
             stage.mounted(snapshot).write("since", b"it must not be written")
         if turn == 0 and stage.claims("revert"):
             stage.revert(snapshot)
@@ -184,6 +185,19 @@ def test_share_from_a_snapshot_lives_on_its_own(stage: Stage) -> None:
     assert stage.tree(child).record() == after
     stage.manager.delete_share(CONTEXT, share.id)
     assert stage.tree(child).record() == after
+
+
+@behaviour(3, 16)
+@requires("create_from_snapshot")
+def test_share_from_a_snapshot_can_be_larger(stage: Stage) -> None:
+    """It is as large as it was asked for, not as its snapshot."""
+    share = stage.share()
+    snapshot, before = stage.taken(share, "first")
+    child = stage.share(2, snapshot=snapshot.id)
+    assert child.size == 2
+    assert stage.tree(child).record() == before
+    small, large = (stage.tree(each).capacity() for each in (share, child))
+    assert not small or not large or large > 1.5 * small, f"it holds {large} bytes, its snapshot's share {small}"
 
 
 @behaviour(21)

@@ -14,6 +14,7 @@ from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.sweep import at_point, sampled
 from revertkit.conformance.trees import Record
 from revertkit.manager import ShareManager
+from revertkit.models import Share, Snapshot
 
 __all__ = [
     "test_looks_can_be_cut",
@@ -79,20 +80,36 @@ class _Sweep:
         self.check()
 
 
+class _Kept:
+    """The one snapshot of a share, where the driver takes any, and what it has to hold on whichever is active."""
+
+    def __init__(self, stage: Stage, share: Share) -> None:
+        self._stage, self._share = stage, share
+        self._taken: tuple[Snapshot, Record] | None = None
+
+    def anew(self, word: str) -> None:
+        """Take another, of a word's content."""
+        if self._taken:
+            self._stage.drop(self._taken[0])
+        self._taken = self._stage.taken(self._share, word) if self._stage.claims("snapshots") else None
+
+    def check(self) -> None:
+        """See that it is whole: one that came in parts is there when all of them have come."""
+        if self._taken and self._stage.keeps_in_sight:
+            snapshot, held = self._taken
+            assert self._stage.kept(snapshot) == held, "a snapshot does not hold what it held"
+
+
 @behaviour(18, 23)
 @requires(*REPLICAS)
 def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
     """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
     share, replica = replicated(stage, "first")
-    words = iter(range(10**6))
+    words, kept = iter(range(10**6)), _Kept(stage, share)
 
     def prepared() -> str:
+        kept.anew(f"number {next(words)}")
         stage.planted(share, f"number {next(words)}")
-        if stage.claims("snapshots"):
-            for old in stage.manager.snapshots(CONTEXT, share.id):
-                stage.drop(old)
-            stage.snapshot(share)
-            stage.planted(share, f"number {next(words)}")
         return replica.id
 
     def check() -> None:
@@ -100,6 +117,7 @@ def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
         look(stage, replica)
         promote(stage, replica, force=True)
         assert stage.tree(share).record() == record
+        kept.check()
         look(stage, other(stage, share))
         promote(stage, other(stage, share))
         look(stage, other(stage, share))
@@ -114,8 +132,10 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
     """At each of its steps; there is one active replica then, with all that was written, and the other follows."""
     share, _ = replicated(stage, "first")
     written: list[object] = []
+    kept = _Kept(stage, share)
 
     def prepared() -> str:
+        kept.anew(f"kept {len(written)}")
         following = look(stage, other(stage, share))
         written.append(stage.planted(share, f"number {len(written)}"))
         return following.id
@@ -124,6 +144,7 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
         record = stage.tree(share).record()
         assert record == written[-1], "something was lost without force"
         stage.assert_at_rest()
+        kept.check()
         look(stage, other(stage, share))
         promote(stage, other(stage, share))
         assert stage.tree(share).record() == record

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from broken.base import Broken
 from revertkit.drivers.memory.online import stored
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
     ExportLocation,
@@ -139,3 +140,28 @@ class SaysUnchangedOfWhatItReverted(Broken):
                 held.merged_from = target.identity
                 held.identity, target.identity = new_id(), new_id()
         return Reverted(share=stored(held), snapshot=stored(target))
+
+
+class TakesHalfACopyForOne(Broken):
+    """Its volume is made first and filled next; one that is there is taken to be full."""
+
+    seen_by = "test_faults[create_share_from_snapshot]"
+
+    def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
+        if share.id not in STORAGE[self.backend]:
+            answer = super().create_share(share)
+            with step("copy"):
+                self.held(share).files = dict(self.target(snapshot).files)
+            return answer
+        return Stored(backend_id=self.held(share).identity, size=share.size)
+
+
+class CopiesInTheSnapshotsSize(Broken):
+    """A copy has the size of what was copied, whatever was asked for."""
+
+    seen_by = "test_share_from_a_snapshot_can_be_larger"
+
+    def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
+        answer = super().create_share_from_snapshot(share, snapshot)
+        self.held(share).size = snapshot.size
+        return answer

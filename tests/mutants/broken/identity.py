@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from broken.base import Broken
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.models import (
     AccessLevel,
     ExportLocation,
@@ -93,3 +94,26 @@ class LeavesAStagingCopy(Broken):
         answer = super().create_snapshot(snapshot)
         self.held(snapshot.replica).snapshots["staging"] = replace(self.target(snapshot), mark="")
         return answer
+
+
+class AdoptsAnothersShare(Broken):
+    """Whatever has that name is the share from now on."""
+
+    seen_by = "test_a_share_is_not_adopted_twice"
+
+    def manage_share(self, share: Replica, existing: str) -> Stored:
+        if found := STORAGE[self.backend].get(existing):
+            found.mark = found.replica_mark = ""
+        return super().manage_share(share, existing)
+
+
+class AdoptsWhatIsOlder(Broken):
+    """A snapshot of the share is a snapshot of the share."""
+
+    seen_by = "test_a_snapshot_that_is_older_than_ours_is_not_adopted"
+
+    def manage_snapshot(self, snapshot: SnapshotInstance, existing: str) -> Stored:
+        held = self.held(snapshot.replica).snapshots
+        if existing in held:
+            held[existing] = held.pop(existing)
+        return super().manage_snapshot(snapshot, existing)

@@ -168,6 +168,25 @@ class PromotionSaysNothingOfSnapshots(Broken):
         return Promoted(replica=super().promote_replica(replica, active, snapshots).replica)
 
 
+class ReceivesInParts(Broken):
+    """A snapshot's place first, then what is in it; one that is there is taken to have arrived."""
+
+    seen_by = "test_looks_can_be_cut"
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        here = self.held(replica)
+        before = {kept.mark for kept in here.snapshots.values()}
+        answer = super().update_replica_state(replica, active, snapshots)
+        come = [kept for kept in here.snapshots.values() if kept.mark not in before]
+        for kept in come:
+            files, kept.files = kept.files, {}
+            with step("fill the snapshot"):
+                kept.files = files
+        return answer
+
+
 class LooksDestroyLastCopies(Broken):
     """A replica has what its active one has, and nothing else."""
 
