@@ -38,6 +38,18 @@ def open_manager(
     return ShareManager.open(settings, dispatch=dispatch)
 
 
+@contextmanager
+def on_two_hosts(state: Path, elsewhere: Path) -> Iterator[tuple[ShareManager, ShareManager]]:
+    """A manager of ``fast`` and ``third``, and on another host one of ``far``; one database, locks of their own."""
+    near = open_manager(state, "fast", "third")
+    far = open_manager(elsewhere, "far", host="node-2")
+    far.site.store.engine.dispose()
+    far.site.store = near.site.store
+    yield near, far
+    near.site.store.engine.dispose()
+    MemoryDriver.reset()
+
+
 def replicated(manager: ShareManager) -> None:
     """Make the share type, unless it is there."""
     if all(one.name != TYPE for one in manager.types()):

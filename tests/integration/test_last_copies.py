@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replicated import TYPE, World, assert_whole, open_manager
+from replicated import TYPE, World, assert_whole, on_two_hosts, open_manager
 from support import CONTEXT, Parked, stop
 
 from revertkit.drivers.memory import MemoryDriver
@@ -31,13 +31,8 @@ def world(state: Path) -> Iterator[World]:
 @pytest.fixture
 def two_hosts(state: Path, tmp_path: Path) -> Iterator[tuple[ShareManager, ShareManager]]:
     """A manager of ``fast`` and ``third``, and on another host one of ``far``; one database, locks of their own."""
-    near = open_manager(state, "fast", "third")
-    far = open_manager(tmp_path, "far", host="node-2")
-    far.site.store.engine.dispose()
-    far.site.store = near.site.store
-    yield near, far
-    near.site.store.engine.dispose()
-    MemoryDriver.reset()
+    with on_two_hosts(state, tmp_path) as both:
+        yield both
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replicated import World, assert_whole, open_manager
+from replicated import World, assert_whole, on_two_hosts, open_manager
 from support import CONTEXT, Killed, points
 
 from revertkit.drivers.memory import MemoryDriver
@@ -43,13 +43,8 @@ def one_host(state: Path) -> Iterator[ShareManager]:
 @pytest.fixture
 def two_hosts(state: Path, tmp_path: Path) -> Iterator[tuple[ShareManager, ShareManager]]:
     """A manager of ``fast`` and ``third``, and on another host one of ``far``; one database, locks of their own."""
-    near = open_manager(state, "fast", "third")
-    far = open_manager(tmp_path, "far", host="node-2")
-    far.site.store.engine.dispose()
-    far.site.store = near.site.store
-    yield near, far
-    near.site.store.engine.dispose()
-    MemoryDriver.reset()
+    with on_two_hosts(state, tmp_path) as both:
+        yield both
 
 
 def stopped(call: Callable[[], object], last: int, death: BaseException | None) -> list[str]:
