@@ -498,10 +498,12 @@ def test_a_replica_made_during_a_long_look_keeps_its_marker(pair: Pair) -> None:
     first = pair.add()
     pair.in_sync(first)
     (pair.path / "file").write_text("more")
+    begun: list[StepEvent] = []
     made: list[Replica] = []
 
     def meanwhile(event: StepEvent) -> None:
-        if not made and event.moment is Moment.BEFORE:
+        if not begun and event.moment is Moment.BEFORE:
+            begun.append(event)
             made.append(pair.add())
             pair.in_sync(made[0])
 
