@@ -111,7 +111,11 @@ def delete(
         ),
     ] = False,
 ) -> None:
-    """Delete a replica that is not active, and its copies of snapshots. The share and its snapshots stay."""
+    """Delete a replica that is not active, and its copies of snapshots. The share and its snapshots stay.
+
+    One that holds a snapshot which the active one has lost, or is in error for a reason that may hide such a one, is
+    deleted with --force alone.
+    """
     from revertkit.errors import InvalidInput
 
     if force and forget:

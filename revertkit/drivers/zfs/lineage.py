@@ -132,7 +132,7 @@ def claims(here: Dataset, snapshots: Sequence[SnapshotInstance]) -> dict[str, di
     sizes = {one.snapshot_id: one.size for one in snapshots}
     found = {}
     for point in here.snapshots:
-        snapshot_id = point.short_name.removeprefix("snap-")
-        if not point.ours and (point.short_name.startswith("marker-") or snapshot_id in sizes):
-            found[point.name] = properties(point.short_name, sizes.get(snapshot_id))
-    return {name: said for name, said in found.items() if said}
+        named = OUR_NAME.fullmatch(point.short_name)
+        if named and not point.ours and (named["marker"] or named["snapshot"] in sizes):
+            found[point.name] = properties(point.short_name, sizes.get(named["snapshot"]))
+    return found

@@ -35,21 +35,14 @@ UNMOUNTED: dict[bytes, bytes | int] = {b"canmount": CANMOUNT_NOAUTO, b"sharenfs"
 ROLLBACK_CHECK = b"""
 args = ...
 dataset, snapshot = args['argv'][1], args['argv'][2]
-return {
-    errno = zfs.check.rollback(dataset),
-    guid = zfs.get_prop(snapshot, 'guid'),
-    mark = zfs.get_prop(dataset, args['argv'][3]),
-}
+return {errno = zfs.check.rollback(dataset), guid = zfs.get_prop(snapshot, 'guid')}
 """
-"""See zfs-program(8): with which errno a rollback would fail now, to a snapshot of which guid, and what its mark is."""
-LEFT = b"""
+"""See zfs-program(8): with which errno a rollback would fail now, and to a snapshot of which guid."""
+PROPERTY = b"""
 args = ...
-for i = 2, #args['argv'] do
-    if zfs.get_prop(args['argv'][1], args['argv'][i]) ~= nil then return {left = args['argv'][i]} end
-end
-return {}
+return {value = zfs.get_prop(args['argv'][1], args['argv'][2])}
 """
-"""See zfs-program(8): which of these user properties there is."""
+"""See zfs-program(8): what a user property is; it takes no process, as zfs(8) would."""
 DESTROY = b"""
 args = ...
 local snapshot, guid = args['argv'][1], args['argv'][2]
@@ -218,20 +211,25 @@ def read_token(token: str) -> Resumable:
 
 
 def rollback_refusal(dataset: str, snapshot: str, guid: str) -> str:
-    """Say why `dataset`, marked for it, is not to be rolled back to `snapshot` now; empty if it is. Changes nothing.
+    """Say why the kernel would not roll `dataset` back to `snapshot` now; empty if it would. Changes nothing.
 
     ``lzc_rollback_to`` would also roll back what is mounted, and readers then see stale pages (openzfs issue 10931).
     This refuses it in whatever mount namespace it is mounted, and a snapshot that is not the one of this `guid`. It
     waits for a transaction group, for outside of one the kernel does not look whether a dataset is mounted
     (dsl_dataset_handoff_check).
     """
-    arguments = [dataset.encode(), snapshot.encode(), listing.REVERTING.encode()]
+    arguments = [dataset.encode(), snapshot.encode()]
     said = _core("lzc_channel_program", dataset, pool_of(dataset).encode(), ROLLBACK_CHECK, params=arguments)
     if str(said[b"guid"] % 2**64) != guid:
         return f"the guid of {snapshot} is {said[b'guid'] % 2**64} and not {guid}"
-    if said.get(b"mark") != guid.encode():
-        return "it does not carry the mark of this revert, although zfs(8) has set it"
     return reason("lzc_rollback_to", said[b"errno"]) if said[b"errno"] else ""
+
+
+def user_property(name: str, user_property: str) -> str | None:
+    """Ask the kernel for a user property of a dataset or snapshot; None if it has none."""
+    pool, arguments = pool_of(name.partition("@")[0]).encode(), [name.encode(), user_property.encode()]
+    said = _core("lzc_channel_program_nosync", name, pool, PROPERTY, params=arguments)
+    return said[b"value"].decode() if said else None
 
 
 # --- changing
@@ -419,11 +417,8 @@ def clear(name: str, *user_properties: str) -> None:
     """
     for each in user_properties:
         run(["zfs", "inherit", each, checked_any(name)])
-    arguments = [name.encode(), *(each.encode() for each in user_properties)]
-    pool = pool_of(name.partition("@")[0]).encode()
-    said = _core("lzc_channel_program_nosync", name, pool, LEFT, params=arguments)
-    if left := said.get(b"left"):
-        raise BackendError(f"zfs(8) says that it has taken {left.decode()} off {name}, and it is there")
+        if user_property(name, each) is not None:
+            raise BackendError(f"zfs(8) says that it has taken {each} off {name}, and it is there")
 
 
 # --- libzfs_core

@@ -95,9 +95,8 @@ class Reverting(ZfsBase, SupportsRevert):
         for again in range(LOOKS, -1, -1):
             self._forget_markers(found, point)
             try:
-                self._refuse_newer(found, point)
-                openzfs.set_properties(found.name, {REVERTING: point.guid})
                 self._ask_the_kernel(found, point)
+                self._mark(found, point)
                 openzfs.rollback_to(found.name, point.name)
                 break
             except (Blocked, openzfs.Refusal):
@@ -116,12 +115,17 @@ class Reverting(ZfsBase, SupportsRevert):
         openzfs.destroy_exactly(found.name, markers)
 
     @staticmethod
-    def _refuse_newer(found: Dataset, point: Point) -> None:
-        if newer := [*checks.newer(p for p in found.newer(point) if not p.marker)]:
-            raise Blocked(*newer)
+    def _mark(found: Dataset, point: Point) -> None:
+        """Mark it, and see that it is: without the mark, a death after the rollback would be told as "unchanged"."""
+        openzfs.set_properties(found.name, {REVERTING: point.guid})
+        if openzfs.user_property(found.name, REVERTING) != point.guid:
+            what = f"zfs(8) says that it has marked {found.name}, and it has not"
+            raise Blocked(Blocker(kind="refused", what=what, mend="see `zfs get all` and the system's log"))
 
     @staticmethod
     def _ask_the_kernel(found: Dataset, point: Point) -> None:
+        if newer := [*checks.newer(p for p in found.newer(point) if not p.marker)]:
+            raise Blocked(*newer)
         if why := openzfs.rollback_refusal(found.name, point.name, point.guid):
             what = f"{found.name} cannot be rolled back to {point.name}: {why}"
             raise Blocked(Blocker(kind="refused", what=what, mend="see to that first"))
