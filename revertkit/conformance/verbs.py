@@ -10,7 +10,7 @@ from revertkit.conformance.adopting import ADOPTING
 from revertkit.conformance.resizing import RESIZING
 from revertkit.conformance.reverting import REVERTING
 from revertkit.conformance.stage import CONTEXT, TYPE
-from revertkit.conformance.trees import Tree
+from revertkit.conformance.trees import Record, Tree
 from revertkit.conformance.world import FRESH, Verb, World
 from revertkit.manager import ShareManager
 from revertkit.models import Share, Snapshot
@@ -64,9 +64,12 @@ class CreateShareFromSnapshot(CreateShare):
     """A share with a snapshot's content."""
 
     needs = ("create_from_snapshot",)
+    expected: Record
+    """What the one that was made has to hold: the snapshot's content, and what was written to it since."""
 
     def prepared(self, world: World) -> tuple[str, ...]:
         """Name pool and snapshot."""
+        self.expected = world.taken["newer"][1]
         return (*super().prepared(world), world.newer.id)
 
     @staticmethod
@@ -77,9 +80,15 @@ class CreateShareFromSnapshot(CreateShare):
 
     def done(self, world: World, *names: str) -> None:
         """It has the snapshot's content, and can be used."""
-        found = world.stage.tree(self._made(world)).record()
-        assert found == world.taken["newer"][1], "it does not hold what the snapshot holds"
+        tree = world.stage.tree(self._made(world))
+        assert tree.record() == self.expected, "it does not hold what the snapshot holds, and what was written since"
         super().done(world, *names)
+        self.expected = tree.record()
+
+    def taken_back(self, world: World) -> None:
+        """Delete it: the next one starts with the snapshot's content."""
+        super().taken_back(world)
+        self.expected = world.taken["newer"][1]
 
 
 class DeleteShare(Verb):
