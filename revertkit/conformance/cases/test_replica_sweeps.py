@@ -14,13 +14,26 @@ from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.sweep import at_point, sampled
 from revertkit.conformance.trees import Record
 from revertkit.manager import ShareManager
-from revertkit.models import Share, Snapshot
+from revertkit.models import Share, ShareReplica, Snapshot
+from revertkit.status import Status
 
 __all__ = [
+    "test_deletions_of_replicas_can_be_cut",
     "test_looks_can_be_cut",
+    "test_new_replicas_can_be_cut",
     "test_promotions_can_be_cut",
     "test_replication_goes_on_after_a_failed_revert",
 ]
+
+
+def _create(manager: ShareManager, *names: str) -> object:
+    share, pool = names
+    return manager.create_replica(CONTEXT, share, pool=pool)
+
+
+def _delete(manager: ShareManager, *names: str) -> object:
+    manager.delete_replica(CONTEXT, names[0])
+    return None
 
 
 def _look(manager: ShareManager, *names: str) -> object:
@@ -43,7 +56,7 @@ class _Sweep:
         stage: Stage,
         name: str,
         call: Callable[..., object],
-        prepared: Callable[[], str],
+        prepared: Callable[[], tuple[str, ...]],
         check: Callable[[], None],
     ) -> None:
         self.stage, self.name, self.call, self.prepared, self.check = stage, name, call, prepared, check
@@ -66,13 +79,13 @@ class _Sweep:
         return swept
 
     def _undisturbed(self) -> list[str]:
-        named = self.prepared()
-        steps, _ = steps_and_commands(lambda: self.call(self.stage.manager, named))
+        names = self.prepared()
+        steps, _ = steps_and_commands(lambda: self.call(self.stage.manager, *names))
         self.check()
         return steps
 
     def _point(self, way: Way, number: int) -> None:
-        ended = interrupted(self.stage, way, number, self.call, self.prepared())
+        ended = interrupted(self.stage, way, number, self.call, *self.prepared())
         assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
         self.stage.manager = self.stage.opened()
         self.stage.manager.recover()
@@ -102,15 +115,88 @@ class _Kept:
 
 @behaviour(18, 23)
 @requires(*REPLICAS)
+def test_new_replicas_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of their steps; the share is as it was, and what is there of the replica follows, or is made again."""
+    share, _ = replicated(stage, "first")
+    kept, written = _Kept(stage, share), iter(range(10**6))
+    since: list[Record] = []
+
+    def prepared() -> tuple[str, ...]:
+        _without_replicas(stage, share)
+        kept.anew("kept")
+        since.append(stage.planted(share, f"number {next(written)}"))
+        return share.id, str(stage.peer)
+
+    def check() -> None:
+        assert stage.tree(share).record() == since[-1], "the share was changed"
+        _follows_whole(stage, share, kept)
+
+    asked, sweep = conformance.options, _Sweep(stage, "create_replica", _create, prepared, check)
+    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    _without_replicas(stage, share)
+    stage.assert_nothing_left()
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
+def test_deletions_of_replicas_can_be_cut(stage: Stage, conformance: Run) -> None:
+    """At each of their steps; the share is as it was, and another replica can be made in the place of this one."""
+    share, _ = replicated(stage, "first")
+    kept, written = _Kept(stage, share), iter(range(10**6))
+    since: list[Record] = []
+
+    def prepared() -> tuple[str, ...]:
+        kept.anew("kept")
+        since.append(stage.planted(share, f"number {next(written)}"))
+        return (look(stage, other(stage, share)).id,)
+
+    def check() -> None:
+        assert stage.tree(share).record() == since[-1], "the share was changed"
+        kept.check()
+        _without_replicas(stage, share)
+        stage.assert_nothing_left()
+        _follows_whole(stage, share, kept)
+
+    asked, sweep = conformance.options, _Sweep(stage, "delete_replica", _delete, prepared, check)
+    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+
+
+def _following(stage: Stage, share: Share) -> list[ShareReplica]:
+    return [found for found in stage.manager.replicas(CONTEXT, share.id) if not found.active]
+
+
+def _without_replicas(stage: Stage, share: Share) -> None:
+    """Delete what follows a share, in whatever state it is: the share has all of its data."""
+    for found in _following(stage, share):
+        stage.manager.delete_replica(CONTEXT, found.id, force=True)
+
+
+def _follows_whole(stage: Stage, share: Share, kept: _Kept) -> None:
+    """See that a share has a replica, made here if there is none, or none but in error, which holds what it holds."""
+    record = stage.tree(share).record()
+    if not any(found.status is Status.AVAILABLE for found in _following(stage, share)):
+        _without_replicas(stage, share)
+        stage.manager.create_replica(CONTEXT, share.id, pool=stage.peer)
+    look(stage, other(stage, share))
+    promote(stage, other(stage, share))
+    assert stage.tree(share).record() == record, "the replica does not hold what the share holds"
+    kept.check()
+    look(stage, other(stage, share))
+    promote(stage, other(stage, share))
+    look(stage, other(stage, share))
+
+
+@behaviour(18, 23)
+@requires(*REPLICAS)
 def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
     """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
     share, replica = replicated(stage, "first")
     words, kept = iter(range(10**6)), _Kept(stage, share)
 
-    def prepared() -> str:
+    def prepared() -> tuple[str, ...]:
         kept.anew(f"number {next(words)}")
         stage.planted(share, f"number {next(words)}")
-        return replica.id
+        return (replica.id,)
 
     def check() -> None:
         record = stage.tree(share).record()
@@ -134,11 +220,11 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
     written: list[object] = []
     kept = _Kept(stage, share)
 
-    def prepared() -> str:
+    def prepared() -> tuple[str, ...]:
         kept.anew(f"kept {len(written)}")
         following = look(stage, other(stage, share))
         written.append(stage.planted(share, f"number {len(written)}"))
-        return following.id
+        return (following.id,)
 
     def check() -> None:
         record = stage.tree(share).record()
@@ -161,10 +247,10 @@ def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Ru
     snapshot, before = stage.taken(share, "kept")
     since: list[Record] = []
 
-    def prepared() -> str:
+    def prepared() -> tuple[str, ...]:
         since.append(stage.planted(share, f"since {len(since)}"))
         look(stage, replica)
-        return snapshot.id
+        return (snapshot.id,)
 
     def check() -> None:
         stage.assert_at_rest()

@@ -17,6 +17,7 @@ from revertkit.models import (
     ReplicaReport,
     Reverted,
     SnapshotInstance,
+    Stored,
 )
 from revertkit.status import ReplicaState
 from revertkit.system.run import step
@@ -237,6 +238,38 @@ class DeletesTheWholeShare(Broken):
             for held in volumes.values():
                 if held.mark == replica.share_id:
                     held.files = {}
+
+
+class DeletesWhatIsFinishedAlone(Broken):
+    """A replica is made in two steps, and one that was cut between them can never be removed."""
+
+    seen_by = "test_new_replicas_can_be_cut"
+
+    def create_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Stored:
+        answer = super().create_replica(replica, active, snapshots)
+        with step("finish the replica"):
+            self.held(replica).marks["finished"] = Kept(replica.size, {})
+        return answer
+
+    def delete_replica(self, replica: Replica, snapshots: Sequence[SnapshotInstance]) -> None:
+        here = STORAGE[self.backend].get(replica.id)
+        if here and here.mark == replica.share_id and not (here.marks or here.lineage):
+            raise BackendError("the replica was never finished")
+        if here:
+            here.marks.clear()
+        super().delete_replica(replica, snapshots)
+
+
+class DeletesReplicasOnce(Broken):
+    """What is being removed is no replica any more, and nobody's to remove."""
+
+    seen_by = "test_deletions_of_replicas_can_be_cut"
+
+    def delete_replica(self, replica: Replica, snapshots: Sequence[SnapshotInstance]) -> None:
+        here = STORAGE[self.backend].get(replica.id)
+        if here and here.readonly and not here.online and here.lineage:
+            raise BackendError("the replica is being removed already")
+        super().delete_replica(replica, snapshots)
 
 
 class OpensStepsAtEveryOtherLook(Broken):
