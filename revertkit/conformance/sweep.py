@@ -105,7 +105,7 @@ class Sweep:
         chosen = sampled(list(range(commands)), sample, f"{seed} {self.name} {LIE}")
         swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
         for number in chosen:
-            with _at(f"{self.name}: command {number + 1} of {commands} answered 0 and did nothing"):
+            with at_lie(self.name, number, commands):
                 self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
             swept.count(LIE)
         self._end()
@@ -190,6 +190,11 @@ def sampled(points: list[Point], size: int | None, seed: str) -> list[Point]:
 def at_point(operation: str, way: Way, number: int, steps: Sequence[str]) -> AbstractContextManager[None]:
     """Let whatever is raised say at which point of the operation it was."""
     return _at(f"{operation}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}")
+
+
+def at_lie(operation: str, number: int, commands: int) -> AbstractContextManager[None]:
+    """Let whatever is raised say which command of the operation lied."""
+    return _at(f"{operation}: command {number + 1} of {commands} answered 0 and did nothing")
 
 
 @contextmanager

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 
-from revertkit.conformance.interruptions import Way, interrupted, steps_and_commands
+from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
 from revertkit.conformance.replicas import REPLICAS, REVERTED, look, other, promote, replicated
 from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.reverting import as_recorded
 from revertkit.conformance.run import Run
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.sweep import at_point, sampled
+from revertkit.conformance.sweep import LIE, at_lie, at_point, sampled
 from revertkit.conformance.trees import Record
 from revertkit.manager import ShareManager
 from revertkit.models import Share, ShareReplica, Snapshot
-from revertkit.status import Status
+from revertkit.status import ReplicaState, Status
 
 __all__ = [
     "test_deletions_of_replicas_can_be_cut",
@@ -49,7 +51,7 @@ def _revert(manager: ShareManager, *names: str) -> object:
 
 
 class _Sweep:
-    """One operation on a replica: prepared, interrupted, recovered from and checked, at each point or at a sample."""
+    """One operation on a replica: prepared, disturbed, recovered from and checked, at each point or at a sample."""
 
     def __init__(
         self,
@@ -61,31 +63,40 @@ class _Sweep:
     ) -> None:
         self.stage, self.name, self.call, self.prepared, self.check = stage, name, call, prepared, check
 
-    def interrupted_everywhere(self, sample: int | None, seed: int) -> Swept:
-        """Raise and kill at each step of the call alone; every point that was chosen is come to.
+    def everywhere(self, sample: int | None, seed: int) -> list[Swept]:
+        """Let each command of the call lie, if it runs any, then raise and kill at each of its steps.
 
         Raises:
-            AssertionError: what `check` does, or it shows no step; a note says at which point.
+            AssertionError: what `check` does, it shows no step, or a chosen point is not come to; a note says which.
         """
         self._undisturbed()  # of a replica that was never promoted: those that are interrupted have been
-        steps = self._undisturbed()
+        steps, commands = self._undisturbed()
         assert steps, f"{self.name} opens no step: it cannot be interrupted"
+        lied = [self._lied_to(commands, sample, seed)] if commands else []
         points = [(number, way) for number in range(len(steps)) for way in Way]
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
         for number, way in sampled(points, sample, f"{seed} {self.name}"):
             with at_point(self.name, way, number, steps):
-                self._point(way, number)
+                self._point(partial(interrupted, self.stage, way, number))
             swept.count(str(way))
+        return [swept, *lied]
+
+    def _lied_to(self, commands: int, sample: int | None, seed: int) -> Swept:
+        swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
+        for number in sampled(list(range(commands)), sample, f"{seed} {self.name} {LIE}"):
+            with at_lie(self.name, number, commands):
+                self._point(partial(lied_to, self.stage, number))
+            swept.count(LIE)
         return swept
 
-    def _undisturbed(self) -> list[str]:
+    def _undisturbed(self) -> tuple[list[str], int]:
         names = self.prepared()
-        steps, _ = steps_and_commands(lambda: self.call(self.stage.manager, *names))
+        found = steps_and_commands(lambda: self.call(self.stage.manager, *names))
         self.check()
-        return steps
+        return found
 
-    def _point(self, way: Way, number: int) -> None:
-        ended = interrupted(self.stage, way, number, self.call, *self.prepared())
+    def _point(self, disturbed: Callable[..., Ended]) -> None:
+        ended = disturbed(self.call, *self.prepared())
         assert ended.came, "it took fewer steps than when nothing disturbed it, and was not interrupted"
         self.stage.manager = self.stage.opened()
         self.stage.manager.recover()
@@ -132,7 +143,7 @@ def test_new_replicas_can_be_cut(stage: Stage, conformance: Run) -> None:
         _follows_whole(stage, share, kept)
 
     asked, sweep = conformance.options, _Sweep(stage, "create_replica", _create, prepared, check)
-    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    conformance.points += sweep.everywhere(asked.points, asked.seed)
     _without_replicas(stage, share)
     stage.assert_nothing_left()
 
@@ -158,7 +169,7 @@ def test_deletions_of_replicas_can_be_cut(stage: Stage, conformance: Run) -> Non
         _follows_whole(stage, share, kept)
 
     asked, sweep = conformance.options, _Sweep(stage, "delete_replica", _delete, prepared, check)
-    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    conformance.points += sweep.everywhere(asked.points, asked.seed)
 
 
 def _following(stage: Stage, share: Share) -> list[ShareReplica]:
@@ -189,18 +200,22 @@ def _follows_whole(stage: Stage, share: Share, kept: _Kept) -> None:
 @behaviour(18, 23)
 @requires(*REPLICAS)
 def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
-    """At each of its steps; the next one goes on, and the replica is in sync with what the share holds."""
+    """At each of its steps; the next one goes on. A replica that says that it is in sync holds what the share holds."""
     share, replica = replicated(stage, "first")
     words, kept = iter(range(10**6)), _Kept(stage, share)
+    planted: list[datetime] = []
 
     def prepared() -> tuple[str, ...]:
         kept.anew(f"number {next(words)}")
         stage.planted(share, f"number {next(words)}")
+        planted.append(stage.manager.site.now())
         return (replica.id,)
 
     def check() -> None:
-        record = stage.tree(share).record()
-        look(stage, replica)
+        record, following = stage.tree(share).record(), other(stage, share)
+        told = following.replica_state is ReplicaState.IN_SYNC and following.in_sync_at
+        if not (told and told >= planted[-1]):
+            look(stage, replica)
         promote(stage, replica, force=True)
         assert stage.tree(share).record() == record
         kept.check()
@@ -209,7 +224,7 @@ def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
         look(stage, other(stage, share))
 
     asked, sweep = conformance.options, _Sweep(stage, "resync_replica", _look, prepared, check)
-    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    conformance.points += sweep.everywhere(asked.points, asked.seed)
 
 
 @behaviour(18, 23)
@@ -236,7 +251,7 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
         assert stage.tree(share).record() == record
 
     asked, sweep = conformance.options, _Sweep(stage, "promote_replica", _promote, prepared, check)
-    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    conformance.points += sweep.everywhere(asked.points, asked.seed)
 
 
 @behaviour(24)
@@ -264,4 +279,4 @@ def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Ru
         assert look(stage, other(stage, share)).id == replica.id
 
     asked, sweep = conformance.options, _Sweep(stage, "replicated_revert", _revert, prepared, check)
-    conformance.points.append(sweep.interrupted_everywhere(asked.points, asked.seed))
+    conformance.points += sweep.everywhere(asked.points, asked.seed)

@@ -36,8 +36,11 @@ def copy(source: Path, target: Path) -> None:
 
     Raises:
         CommandFailed: something could not be read or kept; what stands at `target` is of no use.
+        BackendError: nothing stands there, whatever the tool has answered.
     """
     run([*_COPY, source, target], timeout=_AS_LONG_AS_IT_TAKES, name="copy the files")
+    if not target.is_dir():
+        raise BackendError(f"cp has not copied {source} to {target}")
 
 
 def check_copy(source: Path, target: Path) -> None:

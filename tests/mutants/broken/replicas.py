@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import ClassVar
 
 from broken.base import Broken
+from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.memory.storage import STORAGE, Kept
 from revertkit.errors import BackendError, Blocked
 from revertkit.models import (
@@ -20,7 +21,7 @@ from revertkit.models import (
     Stored,
 )
 from revertkit.status import ReplicaState
-from revertkit.system.run import step
+from revertkit.system.run import run, step
 
 
 class SaysInSyncWithoutLooking(Broken):
@@ -270,6 +271,23 @@ class DeletesReplicasOnce(Broken):
         if here and here.readonly and not here.online and here.lineage:
             raise BackendError("the replica is being removed already")
         super().delete_replica(replica, snapshots)
+
+
+class BelievesItsTransfers(DirectoryDriver):
+    """A tool that answers success has brought everything."""
+
+    api_version: ClassVar[int] = 1
+    seen_by = "test_looks_can_be_cut"
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        asked = self._home(replica).path / "asked"
+        run(["touch", asked])
+        if not asked.exists():
+            return ReplicaReport(state=ReplicaState.IN_SYNC)
+        asked.unlink()
+        return super().update_replica_state(replica, active, snapshots)
 
 
 class OpensStepsAtEveryOtherLook(Broken):
