@@ -13,22 +13,27 @@ from datetime import UTC, datetime
 import pytest
 
 from revertkit.capabilities import verbs
+from revertkit.conformance.refusing import refused
+from revertkit.conformance.replicas import REVERTED, look, other, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.trees import Tree
-from revertkit.driver import SupportsRevert, SupportsSnapshots
+from revertkit.driver import SupportsSnapshots
 from revertkit.errors import Blocked, Conflict, RevertkitError
 from revertkit.models import Share, Snapshot, SnapshotInstance, new_id
 
 __all__ = [
     "test_every_blocker_is_named",
     "test_foreign_newer_snapshot",
+    "test_foreign_newer_snapshot_of_a_replicated_share",
     "test_newer_snapshot_that_the_manager_does_not_know",
     "test_no_room",
     "test_not_the_most_recent",
+    "test_open_replicated_share",
     "test_open_share",
     "test_open_snapshot",
+    "test_replicated_share_of_another_identity",
     "test_share_of_another_identity",
+    "test_snapshot_of_a_replicated_share_that_is_missing",
     "test_snapshot_of_another_identity",
     "test_snapshot_that_is_invalid",
     "test_snapshot_that_is_missing",
@@ -93,7 +98,17 @@ def _of(stage: Stage, share: Share, snapshot: SnapshotInstance) -> SnapshotInsta
 @requires("revert", "foreign_snapshot")
 def test_foreign_newer_snapshot(stage: Stage) -> None:
     """One that was made by hand blocks, by name, or is left as it is; it is there afterwards."""
-    share = stage.share()
+    _foreign_is_left(stage, stage.share())
+
+
+@behaviour(8, 23)
+@requires("foreign_snapshot", *REVERTED)
+def test_foreign_newer_snapshot_of_a_replicated_share(stage: Stage) -> None:
+    """Likewise."""
+    _foreign_is_left(stage, replicated(stage, "zero")[0])
+
+
+def _foreign_is_left(stage: Stage, share: Share) -> None:
     snapshot, before = stage.taken(share, "first")
     since = stage.planted(share, "since")
     with stage.harness.foreign_snapshot(stage.now(share).replica) as called:
@@ -113,11 +128,21 @@ def test_foreign_newer_snapshot(stage: Stage) -> None:
 @requires("revert", "hold")
 def test_open_share(stage: Stage) -> None:
     """Whoever holds the share is named, by process id; it is neither forced nor unmounted lazily."""
-    share = stage.share()
+    _holder_is_named(stage, stage.share())
+
+
+@behaviour(9, 23)
+@requires("hold", *REVERTED)
+def test_open_replicated_share(stage: Stage) -> None:
+    """Likewise: the replicated revert looks for itself."""
+    _holder_is_named(stage, replicated(stage, "zero")[0])
+
+
+def _holder_is_named(stage: Stage, share: Share) -> None:
     snapshot, before = stage.taken(share, "first")
     stage.planted(share, "since")
     with stage.harness.hold(stage.tree(share)) as who:
-        _refused(stage, share, snapshot, who)
+        refused(stage, share, snapshot, who)
     stage.revert(snapshot)
     assert stage.tree(share).record() == before
 
@@ -143,27 +168,37 @@ def test_open_snapshot(stage: Stage) -> None:
 @requires("revert")
 def test_snapshot_that_is_missing(stage: Stage) -> None:
     """The target is on record, and not on the backend."""
-    share, snapshot = _two_deep(stage)
+    share, snapshot = _two_deep(stage, stage.share())
     stage.lose(snapshot)
-    _refused(stage, share, snapshot)
+    refused(stage, share, snapshot)
+
+
+@behaviour(10, 23)
+@requires(*REVERTED)
+def test_snapshot_of_a_replicated_share_that_is_missing(stage: Stage) -> None:
+    """Likewise, also where the replica has it."""
+    share, snapshot = _two_deep(stage, replicated(stage, "zero")[0])
+    look(stage, other(stage, share))
+    stage.lose(snapshot)
+    refused(stage, share, snapshot)
 
 
 @behaviour(10)
 @requires("revert", "spoil_snapshot")
 def test_snapshot_that_is_invalid(stage: Stage) -> None:
     """The target is there, and not sound."""
-    share, snapshot = _two_deep(stage)
+    share, snapshot = _two_deep(stage, stage.share())
     stage.harness.spoil_snapshot(stage.instance(snapshot))
-    _refused(stage, share, snapshot)
+    refused(stage, share, snapshot)
 
 
 @behaviour(10)
 @requires("revert")
 def test_snapshot_of_another_identity(stage: Stage) -> None:
     """Something else stands in the target's place."""
-    share, snapshot = _two_deep(stage)
+    share, snapshot = _two_deep(stage, stage.share())
     with stage.snapshot_of_another_identity(snapshot):
-        _refused(stage, share, snapshot)
+        refused(stage, share, snapshot)
         if stage.claims("create_from_snapshot"):
             with pytest.raises(RevertkitError):
                 stage.share(snapshot=snapshot.id)
@@ -174,9 +209,20 @@ def test_snapshot_of_another_identity(stage: Stage) -> None:
 @requires("revert")
 def test_share_of_another_identity(stage: Stage) -> None:
     """Something else stands in the share's place; it is not brought online as the share either."""
-    share, snapshot = _two_deep(stage)
+    _stranger_is_left(stage, stage.share())
+
+
+@behaviour(10, 23)
+@requires(*REVERTED)
+def test_replicated_share_of_another_identity(stage: Stage) -> None:
+    """Likewise."""
+    _stranger_is_left(stage, replicated(stage, "zero")[0])
+
+
+def _stranger_is_left(stage: Stage, share: Share) -> None:
+    _, snapshot = _two_deep(stage, share)
     with stage.share_of_another_identity(share):
-        _refused(stage, share, snapshot)
+        refused(stage, share, snapshot)
         with pytest.raises(Blocked):
             stage.driver.ensure_share(stage.now(share).replica)
     stage.revert(snapshot)
@@ -186,7 +232,7 @@ def test_share_of_another_identity(stage: Stage) -> None:
 @requires("revert")
 def test_every_blocker_is_named(stage: Stage) -> None:
     """Of two, both: who mends one by one learns of the second only after the first."""
-    share, snapshot = _two_deep(stage)
+    share, snapshot = _two_deep(stage, stage.share())
     with stage.share_of_another_identity(share):
         stage.lose(snapshot)
         with pytest.raises(Blocked) as refusal:
@@ -202,40 +248,13 @@ def test_no_room(stage: Stage) -> None:
     snapshot, before = stage.taken(share, "first")
     stage.planted(share, "since")
     with stage.harness.no_room(stage.now(share).replica):
-        _refused(stage, share, snapshot)
+        refused(stage, share, snapshot)
     stage.revert(snapshot)
     assert stage.tree(share).record() == before
 
 
-def _two_deep(stage: Stage) -> tuple[Share, Snapshot]:
-    share = stage.share()
+def _two_deep(stage: Stage, share: Share) -> tuple[Share, Snapshot]:
     stage.taken(share, "one")
     snapshot, _ = stage.taken(share, "two")
     stage.planted(share, "since")
     return share, snapshot
-
-
-def _refused(stage: Stage, share: Share, snapshot: Snapshot, *said: str) -> None:
-    """See that a dry run, the manager and the driver alone refuse, say so, and leave the share online as it was."""
-    tree = stage.tree(share)
-    before, others = tree.record(), stage.manager.snapshots(CONTEXT, share.id)[:-1]
-    held = [stage.kept(other) for other in others if stage.keeps_in_sight]
-    instance, driver = stage.instance(snapshot), verbs(stage.driver, SupportsRevert)
-    for call in (
-        lambda: stage.manager.check_revert(CONTEXT, snapshot.id),
-        lambda: stage.revert(snapshot),
-        lambda: driver.revert_to_snapshot(instance),
-    ):
-        with pytest.raises(Blocked) as refusal:
-            call()
-        assert refusal.value.blockers
-        assert all(blocker.mend for blocker in refusal.value.blockers), "a blocker says no mend"
-        assert all(word in str(refusal.value) for word in said), f"{said} is not in: {refusal.value}"
-        _still(tree, before)
-    assert [stage.kept(other) for other in others if stage.keeps_in_sight] == held
-    stage.assert_at_rest()
-
-
-def _still(tree: Tree, before: object) -> None:
-    assert tree.reachable(), "the refusal left the share offline"
-    assert tree.record() == before, "the refusal changed the share's content"

@@ -13,22 +13,33 @@ from functools import partial
 import pytest
 
 from revertkit.capabilities import verbs
+from revertkit.conformance.refusing import revert_alone, still
+from revertkit.conformance.replicas import REVERTED, replicated
 from revertkit.conformance.requirements import Missing, behaviour, requires
 from revertkit.conformance.stage import Stage
-from revertkit.conformance.trees import Tree
 from revertkit.driver import SupportsRevert
 from revertkit.errors import Blocked, OperationFailed
 from revertkit.models import RevertState, Share, Snapshot
 from revertkit.system.run import Moment, StepEvent, watching
 
-__all__ = ["test_share_that_is_opened_meanwhile"]
+__all__ = ["test_replicated_share_that_is_opened_meanwhile", "test_share_that_is_opened_meanwhile"]
 
 
 @behaviour(9)
 @requires("revert", "hold")
 def test_share_that_is_opened_meanwhile(stage: Stage) -> None:
     """Whoever opens it after the first look is named by the second: refused, online and unchanged; then it goes on."""
-    share = stage.share()
+    _looks_again(stage, stage.share())
+
+
+@behaviour(9, 23)
+@requires("hold", *REVERTED)
+def test_replicated_share_that_is_opened_meanwhile(stage: Stage) -> None:
+    """Likewise."""
+    _looks_again(stage, replicated(stage, "zero")[0])
+
+
+def _looks_again(stage: Stage, share: Share) -> None:
     snapshot, before = stage.taken(share, "first")
     since, tree = stage.planted(share, "since"), stage.tree(share)
     with _opened_meanwhile(stage, share, snapshot) as opened:
@@ -38,13 +49,13 @@ def test_share_that_is_opened_meanwhile(stage: Stage) -> None:
             _names(failure.__cause__, opened.who)
         else:
             opened.assert_too_late()
-    _still(tree, since)
+    still(tree, since)
     assert all(found.at_rest for found in stage.manager.recover())
     with stage.unchanged(share, snapshot), _opened_meanwhile(stage, share, snapshot) as opened:
         with pytest.raises(Blocked) as refused:
-            verbs(stage.driver, SupportsRevert).revert_to_snapshot(stage.instance(snapshot))
+            revert_alone(stage, snapshot)
         _names(refused.value, opened.who)
-        _still(tree, since)
+        still(tree, since)
     stage.revert(snapshot)
     assert stage.tree(share).record() == before
 
@@ -53,11 +64,6 @@ def _names(refusal: BaseException | None, who: str) -> None:
     assert isinstance(refusal, Blocked), f"no refusal, but {refusal!r}"
     assert who, "it was refused before anybody opened the share"
     assert who in str(refusal), f"{who} is not in: {refusal}"
-
-
-def _still(tree: Tree, before: object) -> None:
-    assert tree.reachable(), "the refusal left the share offline"
-    assert tree.record() == before, "the refusal changed the share's content"
 
 
 class _Opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from broken.base import Broken
@@ -95,6 +96,29 @@ class LooksOnce(DirectoryDriver):
 
     def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
         home.go_offline()
+
+
+class LooksAtReplicatedSharesInTheDryRun(Broken):
+    """What reverts a replicated share is another function, and relies on somebody having looked."""
+
+    seen_by = "test_replicated_share_of_another_identity"
+
+    def revert_to_replicated_snapshot(self, snapshot: SnapshotInstance, others: Sequence[SnapshotInstance]) -> Reverted:
+        there = snapshot.replica.model_copy(update={"backend_id": self.held(snapshot.replica).identity})
+        return super().revert_to_replicated_snapshot(snapshot.model_copy(update={"replica": there}), others)
+
+
+class LooksOnceAtReplicatedShares(DirectoryDriver):
+    """Looks again wherever a share has no replica."""
+
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_replicated_share_that_is_opened_meanwhile"
+
+    def _go_offline(self, home: Home, snapshot: SnapshotInstance) -> None:
+        if snapshot.replica.peers:
+            home.go_offline()
+        else:
+            super()._go_offline(home, snapshot)
 
 
 class StaysOfflineAfterItsSecondLook(DirectoryDriver):
