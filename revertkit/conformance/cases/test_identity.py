@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from revertkit.capabilities import verbs
 from revertkit.conformance.requirements import Missing, behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
+from revertkit.driver import SupportsSnapshots
 from revertkit.errors import Blocked, QuotaExceeded
-from revertkit.models import AccessLevel, Share
+from revertkit.models import AccessLevel, Replica, Share, SnapshotInstance, new_id
 from revertkit.system.run import run, tool
 
 __all__ = [
+    "test_a_name_is_no_identity",
     "test_access_follows_the_rules",
     "test_access_rules_stay",
     "test_nfs_client_that_stays_mounted",
@@ -36,6 +39,32 @@ def test_paths_and_file_system_stay(stage: Stage) -> None:
     assert before[0], "a share that is online has no export location"
     stage.revert(snapshot)
     assert (stage.now(share).export_locations, stage.tree(share).identity()) == before
+
+
+@behaviour(10)
+def test_a_name_is_no_identity(stage: Stage) -> None:
+    """What is made anew under the same name is another share, and another snapshot: no name tells them apart."""
+    found = stage.share()
+    place = Replica(id=new_id(), share_id=new_id(), host=found.replica.host, pool=found.replica.pool, size=1)
+
+    def share() -> str:
+        made = stage.driver.create_share(place).backend_id
+        stage.driver.delete_share(place.model_copy(update={"backend_id": made}))
+        return made
+
+    assert share() != share(), "two shares, one after the other, have one identity"
+    if stage.claims("snapshots"):
+        driver = verbs(stage.driver, SupportsSnapshots)
+        taken = SnapshotInstance(
+            id=new_id(), snapshot_id=new_id(), replica=found.replica, size=1, created_at=found.created_at
+        )
+
+        def snapshot() -> str:
+            made = driver.create_snapshot(taken).backend_id
+            driver.delete_snapshot(taken.model_copy(update={"backend_id": made}))
+            return made
+
+        assert snapshot() != snapshot(), "two snapshots, one after the other, have one identity"
 
 
 @behaviour(15)

@@ -47,6 +47,17 @@ class ForgetsReadOnlyRules(Broken):
         return super().ensure_share(share if back else share.model_copy(update={"rules": share.rules[:1]}))
 
 
+class KnowsSnapshotsByName(Broken):
+    """The name is the identity, so that whatever is made under it is taken for what was there."""
+
+    seen_by = "test_a_name_is_no_identity"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        answer = super().create_snapshot(snapshot)
+        self.target(snapshot).identity = f"snapshot-{snapshot.snapshot_id}"
+        return answer.model_copy(update={"backend_id": self.target(snapshot).identity})
+
+
 class ChangesThePath(Broken):
     """The path has the volume's identity in it, which a revert changes."""
 
