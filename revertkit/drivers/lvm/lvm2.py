@@ -167,12 +167,15 @@ def rename(volume: Volume, name: str) -> None:
 
 
 def grow(volume: Volume, size: int) -> bool:
-    """Make it `size` bytes large, a snapshot as much of that as it can ever use; say whether it was not that large."""
+    """Make it `size` bytes large, a snapshot as much of that as it can ever use; say whether it was not that large.
+
+    Of a snapshot that can use no more, lvextend says that its size is unchanged, and exits with 0.
+    """
     try:
-        _change(volume.group, ["lvextend", "-L", f"{size}b", _full(volume)])
+        said = _change(volume.group, ["lvextend", "-L", f"{size}b", _full(volume)])
     except NothingToDo:
         return False
-    return True
+    return " unchanged from " not in said
 
 
 def trim(volume: Volume, size: int) -> None:
@@ -191,12 +194,13 @@ def _read(argv: Sequence[str]) -> str:
         raise named(failure) from None
 
 
-def _change(group: str, argv: Sequence[str]) -> None:
+def _change(group: str, argv: Sequence[str]) -> str:
     try:
-        run(argv)
+        said = run(argv).stdout
     except CommandFailed as failure:
         raise named(failure) from None
     _flush(group)
+    return said
 
 
 def _flush(group: str) -> None:
