@@ -103,7 +103,7 @@ class Root(TyperGroup):
 def _show_usage_error(wrong: Any) -> None:
     if text := wrong.format_message():
         command = f" (see `{wrong.ctx.command_path} --help`)" if wrong.ctx else ""
-        fail(text.rstrip(".") + command)
+        fail(text.replace(": Value error, ", ": ").rstrip(".") + command)  # pydantic's words, by way of typer
 
 
 def _told(failure: Exception, *, verbose: bool) -> int:

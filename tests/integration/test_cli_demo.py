@@ -153,3 +153,10 @@ def test_a_failure_is_told_for_people_too(place: Path, monkeypatch: pytest.Monke
     assert "sparse: content" in told.stdout
     assert "things differ" in told.stdout
     assert "Nothing differs" not in told.stdout
+
+
+def test_an_unknown_backend_is_named_with_those_there_are() -> None:
+    """In our words: typer's own checks come from pydantic, which says what kind of Python error it was."""
+    refused = demo("--backend", "nope")
+    assert refused.exit_code == 2
+    assert "Invalid value for '--backend': 'nope' is not one of 'directory', 'lvm', 'zfs'" in refused.output
