@@ -113,8 +113,7 @@ def delete(
 ) -> None:
     """Delete a replica that is not active, and its copies of snapshots. The share and its snapshots stay.
 
-    One that holds a snapshot which the active one has lost, or is in error for a reason that may hide such a one, is
-    deleted with --force alone.
+    One that holds, or may hold, a snapshot that the active one has lost is deleted with --force alone.
     """
     from revertkit.errors import InvalidInput
 

@@ -104,7 +104,7 @@ def test_foreign_newer_snapshot(stage: Stage) -> None:
 @behaviour(8, 23)
 @requires("foreign_snapshot", *REVERTED)
 def test_foreign_newer_snapshot_of_a_replicated_share(stage: Stage) -> None:
-    """Likewise."""
+    """One of a replicated share that was made by hand: likewise."""
     _foreign_is_left(stage, replicated(stage, "zero")[0])
 
 
@@ -134,7 +134,7 @@ def test_open_share(stage: Stage) -> None:
 @behaviour(9, 23)
 @requires("hold", *REVERTED)
 def test_open_replicated_share(stage: Stage) -> None:
-    """Likewise: the replicated revert looks for itself."""
+    """Whoever holds a replicated share is named: what reverts it looks for itself."""
     _holder_is_named(stage, replicated(stage, "zero")[0])
 
 
@@ -176,7 +176,7 @@ def test_snapshot_that_is_missing(stage: Stage) -> None:
 @behaviour(10, 23)
 @requires(*REVERTED)
 def test_snapshot_of_a_replicated_share_that_is_missing(stage: Stage) -> None:
-    """Likewise, also where the replica has it."""
+    """The target of a replicated revert is not on the active backend, also where the replica has it."""
     share, snapshot = _two_deep(stage, replicated(stage, "zero")[0])
     look(stage, other(stage, share))
     stage.lose(snapshot)
@@ -215,7 +215,7 @@ def test_share_of_another_identity(stage: Stage) -> None:
 @behaviour(10, 23)
 @requires(*REVERTED)
 def test_replicated_share_of_another_identity(stage: Stage) -> None:
-    """Likewise."""
+    """Something else stands in a replicated share's place: likewise."""
     _stranger_is_left(stage, replicated(stage, "zero")[0])
 
 

@@ -35,7 +35,7 @@ def test_share_that_is_opened_meanwhile(stage: Stage) -> None:
 @behaviour(9, 23)
 @requires("hold", *REVERTED)
 def test_replicated_share_that_is_opened_meanwhile(stage: Stage) -> None:
-    """Likewise."""
+    """A replicated share that somebody opens: likewise, for what reverts it looks again for itself."""
     _looks_again(stage, replicated(stage, "zero")[0])
 
 
