@@ -12,7 +12,7 @@ import jsonschema
 from starlette.testclient import TestClient
 
 from revertkit.api.app import RESOURCES, routes
-from revertkit.api.auth import Authentication, Identity
+from revertkit.api.auth import ALL_ROLES, Authentication, Identity
 from revertkit.api.door import Door
 from revertkit.api.policy import Policy
 from revertkit.errors import RevertkitError
@@ -20,6 +20,15 @@ from revertkit.manager import ShareManager
 from revertkit.operations.accepted import Accepted
 
 NEWEST = "2.99"
+MEMBER = ("member", "reader")
+CALLERS = {
+    "admin": Identity("root", {"project": ALL_ROLES}),
+    "member": Identity("mia", {"project": MEMBER}),
+    "reader": Identity("ron", {"project": ("reader",)}),
+    "nobody": Identity("nik", {"project": ()}),
+    "other": Identity("ola", {"other": MEMBER}),
+}
+"""One of each role in the project, and one who is in another."""
 
 
 def settled(accepted: Accepted) -> None:

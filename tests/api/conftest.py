@@ -8,20 +8,10 @@ from pathlib import Path
 import pytest
 import replicated
 import support
-from asking import As, Client, client_of, settled
+from asking import CALLERS, As, Client, client_of, settled
 
-from revertkit.api.auth import ALL_ROLES, Identity
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.manager import ShareManager
-
-MEMBER = ("member", "reader")
-CALLERS = {
-    "admin": Identity("root", {"project": ALL_ROLES}),
-    "member": Identity("mia", {"project": MEMBER}),
-    "reader": Identity("ron", {"project": ("reader",)}),
-    "nobody": Identity("nik", {"project": ()}),
-    "other": Identity("ola", {"other": MEMBER}),
-}
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from typing import Any
 
 import bcrypt
 import pytest
-from asking import As, Client, client_of
-from conftest import CALLERS
+from asking import CALLERS, As, Client, client_of
 
 from revertkit.api import auth
 from revertkit.api.auth import HttpBasic, Nobody, chosen

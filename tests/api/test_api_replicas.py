@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from asking import As, Client, client_of
-from conftest import CALLERS
+from asking import CALLERS, As, Client, client_of
 
 from revertkit.manager import ShareManager
 from revertkit.models import new_id

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import support
-from asking import As, Client, client_of
-from conftest import CALLERS
+from asking import CALLERS, As, Client, client_of
 
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.errors import Blocked

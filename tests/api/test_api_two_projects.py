@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import replicated
-from asking import NEWEST, As, Client, app, client_of
-from conftest import CALLERS, MEMBER
+from asking import CALLERS, MEMBER, NEWEST, As, Client, app, client_of
 
 from revertkit.api.auth import Identity
 from revertkit.api.wire import bodies
