@@ -17,7 +17,8 @@ from revertkit.drivers.zfs.send_server import checked
 from revertkit.errors import BackendError, InvalidInput
 from revertkit.models import Replica, SnapshotInstance, new_id
 
-A, B, C = new_id(), new_id(), new_id()
+A, B, C = (f"{letter * 8}-d9f1-4c1e-8a53-{letter * 12}" for letter in "abc")
+"""In capitals they are others, and no test that they name is called differently in the next run."""
 HERE, THERE = f"tank1/share-{B}", f"tank0/share-{A}"
 SPACE = dict.fromkeys(["used", "available", "referenced", "written", "usedbydataset", "refquota"], 0)
 SETTINGS = {"readonly": "on"}
