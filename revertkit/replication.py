@@ -16,6 +16,7 @@ from revertkit.models import Context, PoolId, Share, ShareReplica
 from revertkit.operations import promote as promote_story
 from revertkit.operations import recover as recovery
 from revertkit.operations import replica as replica_story
+from revertkit.operations import supersede as superseding
 from revertkit.operations.look import Looked, look_at_all
 from revertkit.placement import Placement
 from revertkit.scheduler import Active, Request
@@ -92,7 +93,7 @@ class Replication(Placement):
         found = self.replica(context, replica_id)
         if self._is_here(found.pool):
             raise Conflict(f"the backend of replica {found.id}, {found.pool.backend}, is configured here: delete it")
-        abandon = partial(recovery.abandon, site=self.site, replica_id=found.id)
+        abandon = partial(superseding.abandon, site=self.site, replica_id=found.id)
         with self._hold(of_replica(found.id)), self.site.store.write() as tx:
             held_up = replica_story.forget(tx, found, abandon)
         if held_up:
@@ -119,7 +120,7 @@ class Replication(Placement):
             site=self.site,
             context=context,
             replica=found,
-            supersede=partial(recovery.supersede, site=self.site, share_id=found.share_id, by=by) if force else None,
+            supersede=partial(superseding.supersede, site=self.site, share_id=found.share_id, by=by) if force else None,
         )
         self._start(accept, found.share_id, of_replica(found.id))
         return self.replica(context, found.id)

@@ -11,6 +11,7 @@ from revertkit.log import get_logger
 from revertkit.models import Operation
 from revertkit.operations import STORIES, load_case
 from revertkit.operations.site import Site
+from revertkit.operations.supersede import shut_if_superseded
 from revertkit.system import run as system
 
 log = get_logger(__name__)
@@ -32,10 +33,12 @@ class Accepted:
         """Run it to its end and let the locks go.
 
         Raises:
-            OperationFailed, StoreError: as its story says.
+            OperationFailed, Superseded, StoreError: as its story says.
         """
         with self.held, system.operation(self.operation.id), _reported(self.operation, self.progress):
-            STORIES[self.operation.kind].run(load_case(self.site, self.operation))
+            case = load_case(self.site, self.operation)
+            with shut_if_superseded(case):
+                STORIES[self.operation.kind].run(case)
 
 
 Dispatch = Callable[[Accepted], None]

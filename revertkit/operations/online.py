@@ -6,13 +6,15 @@ back wants to work on it, and a finished operation is not undone because a copy 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsMountableSnapshots
+from revertkit.errors import NotFound
 from revertkit.locks import Busy, of_replica
 from revertkit.log import get_logger
 from revertkit.models import ExportLocation, Share, ShareReplica, SnapshotInstance
@@ -21,6 +23,8 @@ from revertkit.status import ReplicaState, Status
 from revertkit.store import replicas, shares, snapshots
 
 log = get_logger(__name__)
+AT_REST = frozenset({Status.AVAILABLE, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR})
+"""The statuses of a share that is whole, so that it is to be online."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,32 @@ def bring_online_while(
         with site.store.read() as tx:
             opened = replicas.get(tx, replica_id)
         make_read_only(site, opened)
+    return None
+
+
+def bring_resting_online(site: Site, share_id: str) -> tuple[Share, Online] | None:
+    """Bring a share whose lock is held online, if it is at rest, and this host's; answer it as it was on record.
+
+    Raises:
+        as :func:`bring_online`.
+    """
+    share = found_in(site, share_id, AT_REST)
+    if share is None or share.pool.host != site.host:
+        return None
+
+    def ours() -> bool:
+        now = found_in(site, share_id, AT_REST) if share.replication_type else share
+        return now is not None and now.replica.id == share.replica.id
+
+    online = bring_online_while(site, share.replica.id, ours, lambda: bring_online(site, share_id))
+    return None if online is None else (share, online)
+
+
+def found_in(site: Site, share_id: str, statuses: Collection[Status]) -> Share | None:
+    """Read a share; None if it is gone, or in another status by now."""
+    with site.store.read() as tx, suppress(NotFound):
+        share = shares.get(tx, share_id)
+        return share if share.status in statuses else None
     return None
 
 

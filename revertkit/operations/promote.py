@@ -175,7 +175,12 @@ class PromoteReplica(OfReplica):
             return False
 
     def _put_back(self, case: Case) -> str:
-        """Let the active one be written to again, and the chosen one be read only; say what went wrong with that."""
+        """Let the active one be written to again, and the chosen one be read only; say what went wrong with that.
+
+        Raises:
+            Superseded: another promotion may have made it read-only since; nothing has changed.
+        """
+        self.see_ours(case)
         try:
             said = self._let_go(case)
             case.site.driver(case.other.pool.backend).ensure_share(case.other.replica)

@@ -7,30 +7,25 @@ time-out or heartbeat. Children of a dead owner (each carries REVERTKIT_OPERATIO
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
-
-from sqlalchemy import Connection
 
 from revertkit.errors import NotFound
 from revertkit.locks import Busy
 from revertkit.log import get_logger
-from revertkit.models import Operation, Outcome, Share, ShareReplica
+from revertkit.models import Operation, Outcome, ShareReplica
 from revertkit.operations import STORIES, load_case, lock_ids
-from revertkit.operations.online import bring_online, bring_online_while, bring_replica_online, keep
+from revertkit.operations.online import AT_REST, bring_replica_online, bring_resting_online, found_in, keep
 from revertkit.operations.site import Site
 from revertkit.operations.story import spoken
+from revertkit.operations.supersede import shut_if_superseded
 from revertkit.status import Status
-from revertkit.store import operations, replicas, shares, snapshots
+from revertkit.store import operations, replicas, shares
 from revertkit.system import processes
 from revertkit.system.run import operation as operation_of_children
 
 log = get_logger(__name__)
 CHILDREN_SECONDS = 60.0
 _ONLINE = "bringing it online"
-_AT_REST = frozenset({Status.AVAILABLE, Status.EXTENDING_ERROR, Status.SHRINKING_ERROR})
-"""The statuses of a share that is whole, so that it is to be online."""
 
 
 @dataclass(frozen=True)
@@ -54,38 +49,12 @@ def recover(site: Site, share_id: str | None = None) -> list[Recovered]:
         last = {share.id: operations.last_revert(tx, share.id) for share in broken}
     told += [_held(site, op) for share in broken if share_id in (None, share.id) and (op := last[share.id])]
     with site.store.read() as tx:
-        resting = shares.on_host(tx, site.host, _AT_REST)
+        resting = shares.on_host(tx, site.host, AT_REST)
     told += [bad for share in resting if share_id in (None, share.id) and (bad := _ensure(site, share.id))]
     with site.store.read() as tx:
         following = replicas.following(tx, site.host)
     told += [bad for one in following if share_id in (None, one.share_id) and (bad := _ensure_replica(site, one))]
     return told
-
-
-def supersede(tx: Connection, site: Site, share_id: str, by: str) -> None:
-    """End what other hosts, which are out of reach, have under way on a share or its snapshots: `by` goes on without.
-
-    A revert among it may have been done or not; whatever follows has to take it for done.
-    """
-    found = operations.unfinished(tx, share_id=share_id)
-    for snapshot in snapshots.listed(tx, None, share_id):  # a new share may be made of one
-        found += [one for one in operations.unfinished(tx, snapshot_id=snapshot.id) if one.share_id != share_id]
-    for operation in found:
-        if operation.host != site.host and STORIES[operation.kind].holds_share:
-            _end(tx, site, operation, f"superseded by {by}")
-
-
-def abandon(tx: Connection, site: Site, replica_id: str) -> list[Operation]:
-    """End what is under way on a replica, whose lock is held and whose host or backend is gone for good; answer it."""
-    found = operations.unfinished(tx, replica_id=replica_id)
-    for operation in found:
-        _end(tx, site, operation, f"replica {replica_id} was forgotten")
-    return found
-
-
-def _end(tx: Connection, site: Site, operation: Operation, why: str) -> None:
-    STORIES[operation.kind].close(tx, load_case(site, operation), Outcome.FAILED)
-    operations.finish(tx, operation.id, Outcome.FAILED, why, site.now())
 
 
 def interrupted(site: Site) -> list[Operation]:
@@ -118,14 +87,15 @@ def _asked_again(site: Site, operation: Operation) -> Recovered:
     """Look again under the locks: the owner may have ended it between our look and its end."""
     if ended := _ended(site, operation):
         return ended
-    if operation.finished_at and _found(site, operation.share_id, {Status.REVERTING_ERROR}) is None:
+    if operation.finished_at and found_in(site, operation.share_id, {Status.REVERTING_ERROR}) is None:
         return _told(operation, "it was settled meanwhile", at_rest=True)
     if left := _children_left(operation.id):
         return _told(operation, f"left alone: its processes {left} still run; try again later", at_rest=False)
     with site.store.read() as tx:
         now = operations.get(tx, operation.id)
-    with operation_of_children(operation.id):
-        STORIES[operation.kind].recover(load_case(site, now))
+    case = load_case(site, now)
+    with operation_of_children(operation.id), shut_if_superseded(case):
+        STORIES[operation.kind].recover(case)
     return _ended(site, operation) or _told(operation, "it has not ended", at_rest=False)
 
 
@@ -169,17 +139,10 @@ def _rested(site: Site, share_id: str) -> str:
     """Bring a share online unless it is not at rest any more; say which snapshots are out of reach, and a resize
     that failed, after which the share is as large as it is on record.
     """
-    share = _found(site, share_id, _AT_REST)
-    if share is None:
+    found = bring_resting_online(site, share_id)
+    if found is None:
         return ""
-
-    def ours() -> bool:
-        now = _found(site, share_id, _AT_REST) if share.replication_type else share
-        return now is not None and now.replica.id == share.replica.id
-
-    online = bring_online_while(site, share.replica.id, ours, lambda: bring_online(site, share_id))
-    if online is None:
-        return ""
+    share, online = found
     keep(site, share, online)
     if share.status is Status.AVAILABLE:
         return online.trouble
@@ -195,12 +158,4 @@ def _ensure_replica(site: Site, replica: ShareReplica) -> Recovered | None:
     except Exception as failure:
         log.error("replica cannot be brought online", replica=replica.id, exc_info=failure)
         return Recovered(replica.share_id, f"{_ONLINE} (replica {replica.id})", str(failure), at_rest=False)
-    return None
-
-
-def _found(site: Site, share_id: str, statuses: Collection[Status]) -> Share | None:
-    """Read a share again; None if it is gone or in another status by now."""
-    with site.store.read() as tx, suppress(NotFound):
-        share = shares.get(tx, share_id)
-        return share if share.status in statuses else None
     return None

@@ -146,6 +146,7 @@ class Story:
             StoreError: the outcome could not be put on record; `recover` will find the operation.
         """
         try:
+            self.see_ours(case)
             work = self.work(case)
             if self.records:
                 self._record(case, work)
@@ -203,15 +204,24 @@ class Story:
             Superseded: it may not be written to here any more. Whatever ``ensure_share`` does.
         """
 
-        def ours() -> bool:
-            with case.site.store.read() as tx:
-                return self._is_ours(tx, case)
-
         replica_id = (case.chosen or case.replica).id
-        online = bring_online_while(case.site, replica_id, ours, lambda: self.online(case))
+        online = bring_online_while(case.site, replica_id, lambda: self._is_ours_now(case), lambda: self.online(case))
         if online is None:
             raise _superseded(case)
         return online
+
+    def see_ours(self, case: Case) -> None:
+        """See that nobody has ended this operation: it may have waited long for its turn, or for its host.
+
+        Raises:
+            Superseded: somebody has.
+        """
+        if not self._is_ours_now(case):
+            raise _superseded(case)
+
+    def _is_ours_now(self, case: Case) -> bool:
+        with case.site.store.read() as tx:
+            return self._is_ours(tx, case)
 
     def _is_ours(self, tx: Connection, case: Case) -> bool:
         """Whether no other host has ended this operation, or moved a replicated share's status or active replica."""
@@ -223,11 +233,16 @@ class Story:
         return now.replica.id in {case.replica.id, case.chosen and case.chosen.id} and now.status is case.share.status
 
     def finish(self, case: Case, outcome: Outcome, said: str, online: Online | None = None) -> None:
-        """End the operation in one transaction: statuses, exports, user message, reservations."""
+        """End the operation in one transaction: statuses, exports, user message, reservations.
+
+        Raises:
+            Superseded: it was ended by another host; nothing has changed.
+        """
         at = case.site.now()
         trouble = online is not None and online.trouble
         said = f"{said}; {trouble}; mend that and run `revertkit recover`" if trouble else said
         with case.site.store.write() as tx:
+            self._hold(tx, case)
             if online is not None:
                 online.record(tx)
             self.close(tx, case, outcome)
@@ -241,11 +256,14 @@ class Story:
 
     def _record(self, case: Case, work: Work) -> None:
         with case.site.store.write() as tx:
-            shares.hold(tx, case.share.id)
-            if not self._is_ours(tx, case):
-                raise _superseded(case)
+            self._hold(tx, case)
             self.record(tx, case, work)
             operations.set_recorded(tx, case.operation.id)
+
+    def _hold(self, tx: Connection, case: Case) -> None:
+        shares.hold(tx, case.share.id)
+        if not self._is_ours(tx, case):
+            raise _superseded(case)
 
     def _detail(self, outcome: Outcome, trouble: bool) -> MessageDetail:
         if outcome is Outcome.FAILED:
