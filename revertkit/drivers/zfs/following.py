@@ -17,6 +17,7 @@ from revertkit.errors import BackendError
 from revertkit.models import ExportLocation, Replica
 from revertkit.status import ReplicaState
 from revertkit.system import mounts, processes
+from revertkit.system.mounts import Busy
 
 
 class Following(ZfsBase):
@@ -30,7 +31,7 @@ class Following(ZfsBase):
             return super().ensure_share(share)
         found = self._known(share)
         if online.mounted(found.name):
-            self._take_offline(share, found)
+            self._shut(share, found)
         if wrong := {prop: value for prop, value in self._settings(share).items() if found.settings[prop] != value}:
             openzfs.set_properties(found.name, wrong)
         marker = _newest_received(found, share)
@@ -63,6 +64,18 @@ class Following(ZfsBase):
                         openzfs.destroy(clone)
                 free.append(point)
         return free
+
+    def _shut(self, share: Replica, found: Dataset) -> None:
+        """Take offline what was the active one. Who keeps it from that can read on, and write to it no more.
+
+        Raises:
+            Busy: somebody does.
+        """
+        try:
+            self._take_offline(share, found)
+        except Busy:
+            openzfs.set_readonly((), found.name, readonly=True)
+            raise
 
     def _take_offline(self, share: Replica, found: Dataset) -> None:
         """Unexport and unmount it, and its snapshots, as they are where it was active before.
