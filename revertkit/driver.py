@@ -191,7 +191,9 @@ class SupportsReplication:
         """Make `replica` the one that can be written to, and leave it offline; `active` may be out of reach.
 
         What a revert discarded must not come back: of ``replica.reverted_to`` it is turned back to the first one that
-        it holds. Where it holds none, its data is older than all of them (see :meth:`update_replica_state`).
+        it holds. Where it never held any, its data is older than all of them (see :meth:`update_replica_state`). One
+        that it held may have been destroyed on it behind our back: :func:`~revertkit.drivers.discarded.turned_back_to`
+        says what then.
         `snapshots` are all that are on record for it, by age: the answer names those that it holds, also those that a
         look brought which was cut.
 
@@ -224,11 +226,11 @@ class SupportsReplication:
         """Look at a replica and bring it nearer to its active one. May be cut at any time.
 
         `snapshots` are all that the active one has or has lost, by age. One that the replica holds and the active one
-        does not is the last copy, and stays: if it is in the way, ``error`` is answered. From whatever else the active
-        one does not hold any more the replica is turned back. Then it gets those of `snapshots` that the backend
-        carries over, and the active one's data of a moment during this call: never data that is newer than a snapshot
-        of ours which it does not hold. Our snapshots beyond `snapshots` may stay or go. ``in_sync`` is answered only
-        where the replica holds that moment, and the active one still knows it.
+        does not is the last copy, and stays: whether it is in the way or not, ``error`` is answered. From whatever else
+        the active one does not hold any more the replica is turned back. Then it gets those of `snapshots` that the
+        backend carries over, and the active one's data of a moment during this call: never data that is newer than a
+        snapshot of ours which it does not hold. Our snapshots beyond `snapshots` may stay or go. ``in_sync`` is
+        answered only where the replica holds that moment, and the active one still knows it.
 
         Raises:
             anything, where the active one cannot be reached or the transfer ended: the next look goes on.

@@ -19,7 +19,7 @@ from revertkit.conformance.trees import Record, Tree
 from revertkit.driver import ShareDriver, SupportsReplication, SupportsSnapshots
 from revertkit.errors import OperationFailed, RevertkitError
 from revertkit.manager import ShareManager
-from revertkit.models import Context, Pool, PoolId, Share, Snapshot, SnapshotInstance, Stored, new_id
+from revertkit.models import Context, Pool, PoolId, Share, ShareReplica, Snapshot, SnapshotInstance, Stored, new_id
 from revertkit.operations.accepted import Accepted, Dispatch, Progress, here
 from revertkit.operations.access import REFUSED
 from revertkit.operations.site import Site
@@ -230,9 +230,14 @@ class Stage(Claims):
         with self.manager.site.store.write() as tx:
             snapshots.set_backend_id(tx, snapshot.instance_id, backend_id)
 
-    def lose(self, snapshot: Snapshot) -> None:
-        """Remove a snapshot from the backend, past the manager."""
-        verbs(self.driver, SupportsSnapshots).delete_snapshot(self.instance(snapshot))
+    def lose(self, snapshot: Snapshot, replica: ShareReplica | None = None) -> None:
+        """Remove a snapshot from the backend, past the manager; from that of a replica, where one is named."""
+        driver, lost = self.driver, [self.instance(snapshot)]
+        if replica is not None:
+            driver = self.manager.site.driver(replica.pool.backend)
+            with self.manager.site.store.read() as tx:
+                lost = [one for one in snapshots.on_replica(tx, replica.replica) if one.snapshot_id == snapshot.id]
+        verbs(driver, SupportsSnapshots).delete_snapshot(lost[0])
 
     # --- access
 

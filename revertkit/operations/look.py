@@ -190,7 +190,7 @@ def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> L
         report = ReplicaReport(state=OUT_OF_SYNC, found="the share was reverted meanwhile, or its active one changed")
     else:
         report = _checked(tx, plan, report)
-        _take_over(tx, site, plan, report)
+        report = _take_over(tx, site, plan, report)
     at = site.now()
     move_state(tx, replicas_table, replica.id, {OUT_OF_SYNC}, report.state, at)
     said = {
@@ -206,7 +206,13 @@ def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> L
 
 
 def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaReport:
-    """A driver that says "in sync" has to have seen each snapshot that the share was turned back to."""
+    """A driver that says "in sync" has to have seen each snapshot that the share was turned back to.
+
+    One that says that a last copy is in the way may mean a snapshot that was deleted while it looked.
+    """
+    deleted = {one.id for one in plan.wanted} - {one.id for one in snapshots.wanted(tx, plan.replica.replica)}
+    if report.state is ReplicaState.ERROR and deleted:
+        return report.model_copy(update={"state": OUT_OF_SYNC, "found": "a snapshot was deleted meanwhile"})
     if report.state not in FOLLOWING:
         return report.model_copy(update={"state": OUT_OF_SYNC, "found": f"its driver says that it is {report.state}"})
     if held := [one.snapshot_id for one in plan.lost if one.id in report.snapshots]:
@@ -219,13 +225,28 @@ def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaRepor
     return report
 
 
-def _take_over(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> None:
+def _take_over(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> ReplicaReport:
     """Put on record which snapshots the replica holds now, of those that are still wanted of it, or still lost."""
     seen = plan.replica.replica
     for one in (*snapshots.wanted(tx, seen), *snapshots.lost(tx, seen)):
         if stored := report.snapshots.get(one.id):
             snapshots.set_backend_id(tx, one.id, stored.backend_id)
             move(tx, instances, one.id, set(Status), Status.AVAILABLE, site.now())
+    if report.state is not IN_SYNC or not (gone := _destroyed(tx, plan, report)):
+        return report
+    for one in gone:
+        move(tx, instances, one.id, set(Status), Status.ERROR, site.now())
+    found = (
+        f"snapshot {', '.join(one.snapshot_id for one in gone)} was destroyed on it: only a full copy brings that back"
+    )
+    return report.model_copy(update={"found": "; ".join(filter(None, [report.found, found]))})
+
+
+def _destroyed(tx: Connection, plan: _Plan, report: ReplicaReport) -> list[SnapshotInstance]:
+    """Find what a replica held once, and holds no more although it is wanted."""
+    seen = plan.replica.replica
+    wanted = {one.id for one in plan.wanted} & {one.id for one in snapshots.wanted(tx, seen)} - report.snapshots.keys()
+    return [one for one in snapshots.on_replica(tx, seen, Status.AVAILABLE, Status.ERROR) if one.id in wanted]
 
 
 def drop(site: Site, replica: ShareReplica, gone: Sequence[SnapshotInstance]) -> str:

@@ -262,13 +262,13 @@ def _followed(tx: Connection, case: Case) -> datetime:
 
 
 def _settle_snapshots(tx: Connection, case: Case, held: Mapping[str, Stored], at: datetime) -> None:
-    """A snapshot that has not reached the new active one is in error; one that cannot be dropped is on record again."""
+    """A snapshot that the new active one does not hold is in error; one that cannot be dropped is on record again."""
     chosen = case.other.replica
     for one in snapshots.gone(tx, chosen):
         snapshots.bring_back(tx, one.snapshot_id)
         move(tx, instances, one.id, set(Status), Status.ERROR_DELETING, at)
-    for one in snapshots.on_replica(tx, chosen, Status.CREATING):
+    for one in snapshots.on_replica(tx, chosen, Status.CREATING, Status.AVAILABLE):
         stored = held.get(one.id)
         if stored:
             snapshots.set_backend_id(tx, one.id, stored.backend_id)
-        move(tx, instances, one.id, {Status.CREATING}, Status.AVAILABLE if stored else Status.ERROR, at)
+        move(tx, instances, one.id, set(Status), Status.AVAILABLE if stored else Status.ERROR, at)

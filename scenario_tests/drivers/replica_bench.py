@@ -28,6 +28,8 @@ class Pair:
     active: Replica = field(init=False)
     replicas: dict[str, Replica] = field(default_factory=dict)
     snapshots: list[SnapshotInstance] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
+    """Which snapshots have reached every replica, by the record, whether they are there or not."""
 
     def __post_init__(self) -> None:
         made = self.near.share(1, RULE)
@@ -60,7 +62,13 @@ class Pair:
     def at(self, replica: Replica) -> list[SnapshotInstance]:
         """List a replica's instances of all snapshots, by age."""
         return [
-            one.model_copy(update={"id": f"{one.id}/{replica.id}", "replica": replica, "backend_id": None})
+            one.model_copy(
+                update={
+                    "id": f"{one.id}/{replica.id}",
+                    "replica": replica,
+                    "backend_id": one.backend_id if one.snapshot_id in self.recorded else None,
+                }
+            )
             for one in self.snapshots
         ]
 

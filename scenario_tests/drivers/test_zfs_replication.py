@@ -27,6 +27,7 @@ from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Replica, ReplicaReport, RevertState, SnapshotInstance
 from revertkit.status import ReplicaState
 from revertkit.system import nfs, processes
+from revertkit.system.mounts import Busy
 from revertkit.system.run import Moment, StepEvent, watching
 
 # --- following
@@ -413,6 +414,35 @@ def test_a_promotion_by_force_discards_what_the_old_one_wrote_since(pair: Pair, 
     assert nfs.serving(pair.active.share_id)
 
 
+def test_an_old_active_one_that_somebody_holds_cannot_be_written_to(pair: Pair) -> None:
+    """Its host is back, and a file is open there for writing: it stays mounted, and what is written is no loss."""
+    (pair.path / "file").write_text("in sync")
+    replica = pair.add()
+    pair.in_sync(replica)
+    old, path = pair.active, pair.near.path(pair.active)
+    pair.promote(replica, force=True)
+    hold = (
+        "import os, sys; f = os.open(sys.argv[1], os.O_RDWR); print(flush=True); sys.stdin.readline()\n"
+        "try: os.write(f, b'lost'); print('written', flush=True)\n"
+        "except OSError as failure: print(failure.strerror, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with child(hold, path / "file") as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        with pytest.raises(Busy, match=str(holder.pid)):
+            pair.near.driver.ensure_share(pair.of(pair.replicas[old.id]))
+        assert path.is_mount()
+        with pytest.raises(OSError, match="Read-only"):
+            (path / "new").write_text("lost")
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "Read-only file system\n"
+        with pytest.raises(Busy, match=str(holder.pid)):
+            pair.look(pair.replicas[old.id])
+    pair.in_sync(pair.replicas[old.id])
+
+
 def test_a_promotion_after_a_revert_never_brings_back_what_it_discarded(pair: Pair) -> None:
     """Before the replica has looked at all."""
     (pair.path / "file").write_text("kept")
@@ -428,6 +458,24 @@ def test_a_promotion_after_a_revert_never_brings_back_what_it_discarded(pair: Pa
     assert (pair.path / "file").read_text() == "kept"
     (pair.path / "later").write_text("later")
     pair.in_sync(pair.replicas[old.id])
+
+
+def test_a_promotion_after_a_revert_to_what_was_destroyed_on_the_replica(pair: Pair) -> None:
+    """It holds what was discarded, and not what it would be turned back to: it goes back to what is older."""
+    (pair.path / "file").write_text("older")
+    older = pair.take()
+    (pair.path / "file").write_text("kept")
+    target = pair.take()
+    replica = pair.add()
+    (pair.path / "discarded").write_text("discarded")
+    pair.in_sync(replica)
+    zfs("destroy", f"{pair.far.dataset(replica)}@snap-{target.snapshot_id}")
+    pair.revert()
+    pair.recorded.add(target.snapshot_id)
+    pair.promote(pair.replicas[replica.id], force=True)
+    assert not (pair.path / "discarded").exists()
+    assert (pair.path / "file").read_text() == "older"
+    assert [name for name in short_names(pair.dataset) if name.startswith("snap-")] == [f"snap-{older.snapshot_id}"]
 
 
 def test_with_three_any_can_be_promoted_and_both_others_follow(pair: Pair) -> None:

@@ -26,6 +26,7 @@ from revertkit.system.run import StepEvent, watching
 __all__ = [
     "test_a_deleted_replica_leaves_the_share_alone",
     "test_a_fenced_share_cannot_be_written_to",
+    "test_a_last_copy_is_told",
     "test_a_promoted_replica_can_be_written_to",
     "test_a_replica_follows",
     "test_a_replica_is_read_only",
@@ -190,6 +191,24 @@ def test_the_last_copy_of_a_snapshot_stays(stage: Stage, lost: bool) -> None:
 
 
 @behaviour(23)
+@requires("snapshots", *REPLICAS)
+def test_a_last_copy_is_told(stage: Stage) -> None:
+    """The active one has lost a snapshot that a replica holds: no look calls that in sync, and it can be had back."""
+    share, replica = replicated(stage, "first")
+    snapshot, held = stage.taken(share, "kept")
+    record = stage.planted(share, "since")
+    look(stage, replica)
+    stage.lose(snapshot)
+    found = stage.manager.resync_replica(CONTEXT, replica.id)
+    assert found.replica_state is ReplicaState.ERROR, f"{found.replica_state}, and nobody is told: {found.found}"
+    assert found.found
+    promote(stage, replica, force=True)
+    assert stage.tree(share).record() == record
+    assert stage.manager.snapshot(CONTEXT, snapshot.id).status is Status.AVAILABLE, "it is on record as lost"
+    assert not stage.keeps_in_sight or stage.kept(snapshot) == held
+
+
+@behaviour(23)
 @requires(*REVERTED)
 def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
     """The active one has the snapshot's content at once; the other is out of sync, and then in sync with it."""
@@ -212,16 +231,24 @@ def test_a_revert_is_at_once_and_the_others_follow(stage: Stage) -> None:
 
 @behaviour(23)
 @requires(*REVERTED)
-def test_nothing_discarded_comes_back(stage: Stage) -> None:
-    """Promoted by force after a revert that it has not followed, a replica is turned back before anybody reads it."""
+@pytest.mark.parametrize("destroyed", [False, True], ids=["it holds the snapshot", "that was destroyed on it"])
+def test_nothing_discarded_comes_back(stage: Stage, destroyed: bool) -> None:
+    """Promoted by force after a revert that it has not followed, a replica is turned back before anybody reads it.
+
+    Where somebody has destroyed the snapshot on it, by hand: to one that is older still.
+    """
     share, replica = replicated(stage, "first")
+    _, expected = stage.taken(share, "older")
     snapshot, before = stage.taken(share, "kept")
     stage.planted(share, "discarded")
     look(stage, replica)
+    if destroyed:
+        stage.lose(snapshot, replica)
     stage.revert(snapshot)
     promote(stage, replica, force=True)
-    assert stage.tree(share).record() == before, "what the revert discarded is back"
-    look(stage, other(stage, share))
+    assert stage.tree(share).record() == (expected if destroyed else before), "what the revert discarded is back"
+    if not destroyed:
+        look(stage, other(stage, share))
 
 
 class _Away(Site):

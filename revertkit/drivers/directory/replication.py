@@ -7,13 +7,14 @@ before it is never taken for the active one's. Snapshots are copied once and sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
 from revertkit.drivers.directory import blockers
 from revertkit.drivers.directory.blockers import refuse
 from revertkit.drivers.directory.home import Home, Wrapper, stored
+from revertkit.drivers.discarded import turned_back_to
 from revertkit.errors import BackendError, Blocked
 from revertkit.log import get_logger
 from revertkit.models import (
@@ -30,6 +31,7 @@ from revertkit.status import ReplicaState
 from revertkit.system import processes
 
 log = get_logger(__name__)
+KEEP = "promote this replica by force to have it back, or delete that snapshot"
 TRANSFER_SECONDS = 10.0
 """How long a transfer has to end when a revert tells it to; one that does not is of no account all the same."""
 
@@ -123,19 +125,25 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         if _known(source, active) is None:
             return _behind("the active replica was reverted meanwhile")
         _take_place(home)
-        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=_kept(home, snapshots), seconds_behind=0.0)
+        kept = _kept(home, snapshots)
+        if last := _last_copies(kept, source, snapshots):
+            found = f"it follows, but the active replica has lost snapshot {last}; this is the last copy: {KEEP}"
+            return ReplicaReport(state=ReplicaState.ERROR, snapshots=kept, found=found)
+        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=kept, seconds_behind=0.0)
 
     def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         """Turn it back to what the share was reverted to; ``ensure_share`` brings it online.
 
         Raises:
-            Blocked: it is not there. BackendError: the copy failed; it is as it was.
+            Blocked: it is not there, or has lost what it would have to be turned back to. BackendError: the copy
+                failed; it is as it was.
         """
         home = self._home(replica)
         _refuse_missing(home)
+        target = turned_back_to(replica, snapshots, lambda one: home.snapshot(one).exists())
         _go_offline(home)
-        held = next((held for one in replica.reverted_to if (held := home.snapshot(one)).exists()), None)
-        if held is not None:
+        if target is not None:
+            held = home.snapshot(target)
             home.drop(home.incoming)
             home.make(home.incoming, held.data, identity=replica.backend_id or "", origin=held.identity or "")
             _take_place(home)
@@ -160,6 +168,12 @@ def _known(source: Home, active: Replica) -> Wrapper | None:
 def _kept(home: Home, snapshots: Sequence[SnapshotInstance]) -> dict[str, Stored]:
     found = [(one, home.snapshot(one.snapshot_id)) for one in snapshots]
     return {one.id: stored(held, one.size) for one, held in found if held.exists()}
+
+
+def _last_copies(kept: Collection[str], source: Home, snapshots: Sequence[SnapshotInstance]) -> str:
+    """Name those of `snapshots` that are kept here, by instance id, and that the active one has not."""
+    here = [one.snapshot_id for one in snapshots if one.id in kept]
+    return ", ".join(one for one in here if not source.snapshot(one).exists())
 
 
 def _id_of(snapshot: Wrapper) -> str:

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
+from revertkit.drivers.discarded import turned_back_to
 from revertkit.drivers.memory.adoption import refusal
 from revertkit.drivers.memory.online import export, snapshot_offline, stored
 from revertkit.drivers.memory.storage import Kept, Volume, volumes
@@ -148,6 +149,9 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             here.files, here.size, here.lineage = dict(mark.files), replica.size, lineage
             here.marks[replica.id] = mark
             here.identity, here.halfway, here.aside = replica.backend_id or here.identity, False, None
+        if kept := [one for one in _not_there(there, snapshots) if here.ours(one.snapshot_id)]:
+            found = f"it follows, but the active replica has lost snapshot {kept[0].snapshot_id}: promote this one"
+            return ReplicaReport(state=ReplicaState.ERROR, snapshots=_kept(here, snapshots), found=found)
         known = mark.moment in there.lineage
         return ReplicaReport(
             state=ReplicaState.IN_SYNC if known else ReplicaState.OUT_OF_SYNC,
@@ -177,13 +181,14 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         """Turn it back to what the share was reverted to, then let it be written to.
 
         Raises:
-            Blocked: it is missing, or an old revert of its own is half way.
+            Blocked: it is missing, has lost what it would have to be turned back to, or an old revert of its own is
+                half way.
         """
         held = self._share(replica)
-        target = next((kept for one in replica.reverted_to if (kept := held.ours(one))), None)
-        if target is not None:
+        target = turned_back_to(replica, snapshots, lambda one: held.ours(one) is not None)
+        if kept := held.ours(target or ""):
             with step("turn the replica back"):
-                held.turn_back(target)
+                held.turn_back(kept)
         elif held.halfway:
             raise refusal("halfway", f"a revert of replica {replica.id} is half way", "resync it")
         if held.readonly:
@@ -221,8 +226,12 @@ def _common(here: Volume, there: Volume) -> list[str]:
 def _last_copies(here: Volume, there: Volume, snapshots: Sequence[SnapshotInstance]) -> list[SnapshotInstance]:
     """Pick those that would go if `here` were turned back to what both know, and that `there` does not hold."""
     common = _common(here, there)
-    held = [(one, here.ours(one.snapshot_id)) for one in snapshots if there.ours(one.snapshot_id) is None]
+    held = [(one, here.ours(one.snapshot_id)) for one in _not_there(there, snapshots)]
     return [one for one, kept in held if kept is not None and kept.moment not in common]
+
+
+def _not_there(there: Volume, snapshots: Sequence[SnapshotInstance]) -> list[SnapshotInstance]:
+    return [one for one in snapshots if there.ours(one.snapshot_id) is None]
 
 
 def _turned_back(here: Volume, there: Volume) -> bool:

@@ -59,7 +59,10 @@ def stranger(dataset: Dataset | None, share: Replica, name: str) -> Blocker | No
 def strange_snapshot(point: Point | None, snapshot: SnapshotInstance, name: str) -> Blocker | None:
     """Say why the snapshot there is not the one on record; None if it is."""
     if point is None:
-        return Blocker(kind="missing", what=f"there is no snapshot {name}", mend="delete it here and take another")
+        mend = "delete it here and take another"
+        if snapshot.replica.peers:
+            mend = f"promote a replica that holds it; or {mend}, and it is gone from all of them"
+        return Blocker(kind="missing", what=f"there is no snapshot {name}", mend=mend)
     if point.snapshot_id != snapshot.snapshot_id:
         carries = f"carries the snapshot id {point.snapshot_id}" if point.snapshot_id else "carries no snapshot id"
         what = f"{name} {carries}, not {snapshot.snapshot_id}"

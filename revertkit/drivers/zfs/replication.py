@@ -25,11 +25,12 @@ A replica is never mounted itself: readers are shown the newest marker that it h
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
+from revertkit.drivers.discarded import turned_back_to
 from revertkit.drivers.zfs import checks, lineage, online, openzfs
 from revertkit.drivers.zfs.active import Active
 from revertkit.drivers.zfs.base import ACLS, SECONDS_TO_END
@@ -45,6 +46,7 @@ from revertkit.system import processes
 
 log = get_logger(__name__)
 REVERTED = "the active replica was reverted meanwhile"
+KEEP = "promote this replica by force to have it back, or delete that snapshot"
 
 
 class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedRevert):
@@ -127,13 +129,15 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
 
         Raises:
             Blocked: it is missing or has never held anything; somebody reads it; a stranger's snapshot is in the way
-                of turning it back, or a revert of its own is half way. Nothing has changed.
+                of turning it back, it has lost what it would have to be turned back to, or a revert of its own is half
+                way. Nothing has changed.
         """
         found = self._known(replica)
         self._end_receives(found.name)
         if self._claim(found, snapshots):
             found = self._known(replica)
-        target = self._discarded_after(found, replica)
+        known = {p.snapshot_id: p for p in found.snapshots if p.snapshot_id}
+        target = known.get(turned_back_to(replica, snapshots, known.__contains__) or "")
         if blockers := list(_unpromotable(found, target)):
             raise Blocked(*blockers)
         with self._put_back(replica):
@@ -146,12 +150,6 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         openzfs.set_properties(found.name, self._fitting(promoted, held))
         # Not what its refquota says, which is more where the same data takes more room, as on raidz.
         return Promoted(replica=Stored(backend_id=held.guid, size=replica.size), snapshots=_stored(held, snapshots))
-
-    @staticmethod
-    def _discarded_after(found: Dataset, replica: Replica) -> Point | None:
-        """Find the first snapshot that the share was reverted to, and that is here: what is newer was discarded."""
-        held = {p.snapshot_id: p for p in found.snapshots if p.snapshot_id}
-        return next((held[one] for one in replica.reverted_to if one in held), None)
 
     # --- a look
 
@@ -187,7 +185,7 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
     def _ready(self, replica: Replica, here: Dataset, snapshots: Sequence[SnapshotInstance]) -> Dataset:
         """Unmount it, if it was active before, which waits for what was written to it; claim what a cut look got."""
         if was_active := online.mounted(here.name):
-            self._take_offline(replica, here)
+            self._shut(replica, here)
         return self._known(replica) if self._claim(here, snapshots) or was_active else here
 
     def _active(self, replica: Replica, active: Replica) -> Active:
@@ -262,6 +260,9 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         left = self._tidy(replica, active, source, here, lineage.with_received(there, marker), gone)
         if left and not _equal(here, there := source.look(), marker):
             return self._report(ReplicaState.OUT_OF_SYNC, here, there, snapshots, found=REVERTED)
+        if kept := _last_copies(here.points, there, snapshots):
+            found = f"it follows, but the active replica has lost {kept}; this is the last copy: {KEEP}"
+            return self._report(ReplicaState.ERROR, here, there, snapshots, found=found)
         behind = time.monotonic() - taken
         return self._report(ReplicaState.IN_SYNC, here, there, snapshots, found=left, behind=behind)
 
@@ -347,15 +348,18 @@ def _stored(here: Dataset, snapshots: Sequence[SnapshotInstance]) -> dict[str, S
 
 def _in_the_way(here: Dataset, there: Dataset, snapshots: Sequence[SnapshotInstance]) -> str:
     """Name what is beyond the base and must not be destroyed; empty if nothing is."""
-    beyond, known = lineage.beyond(here, lineage.base(here, there)), {one.snapshot_id for one in snapshots}
+    beyond = lineage.beyond(here, lineage.base(here, there))
     if strange := ", ".join(p.name for p in lineage.foreign(beyond)):
         return f"{strange} on the replica is not ours, and in the way: destroy it by hand, if it is not needed"
-    if lost := ", ".join(p.name for p in beyond if p.snapshot_id in known):
-        mend = "promote this replica by force to have it back, or delete that snapshot"
-        return (
-            f"the active replica has lost what {lost} is the last copy of, and following it would destroy that: {mend}"
-        )
+    if kept := _last_copies(beyond, there, snapshots):
+        return f"the active replica has lost {kept}; this is the last copy, which following it would destroy: {KEEP}"
     return ""
+
+
+def _last_copies(points: Iterable[Point], there: Dataset, snapshots: Sequence[SnapshotInstance]) -> str:
+    """Name those of a replica's points that are on record, and that the active one has not."""
+    recorded, held = {one.snapshot_id for one in snapshots}, {p.guid for p in there.points}
+    return ", ".join(p.name for p in points if p.snapshot_id in recorded and p.guid not in held)
 
 
 def _has_base(here: Dataset, there: Dataset) -> bool:

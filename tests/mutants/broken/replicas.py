@@ -55,10 +55,34 @@ class SaysInSyncWithoutTheTarget(Broken):
 class PromotesWhatWasDiscarded(Broken):
     """Takes the replica as it is, as Manila's own would be."""
 
-    seen_by = "test_nothing_discarded_comes_back"
+    seen_by = "test_nothing_discarded_comes_back[it holds the snapshot]"
 
     def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         return super().promote_replica(replica.model_copy(update={"reverted_to": ()}), active, snapshots)
+
+
+class ForgetsWhatItHeld(Broken):
+    """A snapshot that it has not is one that it never had, so that its data would be older."""
+
+    seen_by = "test_nothing_discarded_comes_back[that was destroyed on it]"
+
+    def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
+        forgotten = [one.model_copy(update={"backend_id": None}) for one in snapshots]
+        return super().promote_replica(replica, active, forgotten)
+
+
+class SaysNothingOfLastCopies(Broken):
+    """What the active one has lost is no concern of its."""
+
+    seen_by = "test_a_last_copy_is_told"
+
+    def update_replica_state(
+        self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]
+    ) -> ReplicaReport:
+        report = super().update_replica_state(replica, active, snapshots)
+        if report.state is ReplicaState.ERROR:
+            return report.model_copy(update={"state": ReplicaState.IN_SYNC, "found": ""})
+        return report
 
 
 class RevertsOnlyWhenAllAreInSync(Broken):
