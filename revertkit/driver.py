@@ -226,11 +226,11 @@ class SupportsReplication:
         """Look at a replica and bring it nearer to its active one. May be cut at any time.
 
         `snapshots` are all that the active one has or has lost, by age. One that the replica holds and the active one
-        does not is the last copy, and stays: whether it is in the way or not, ``error`` is answered. From whatever else
-        the active one does not hold any more the replica is turned back. Then it gets those of `snapshots` that the
-        backend carries over, and the active one's data of a moment during this call: never data that is newer than a
-        snapshot of ours which it does not hold. Our snapshots beyond `snapshots` may stay or go. ``in_sync`` is
-        answered only where the replica holds that moment, and the active one still knows it.
+        does not is the last copy, and stays: if it is in the way, ``error`` is answered, else it is one of the report's
+        ``last_copies``. From whatever else the active one does not hold any more the replica is turned back. Then it
+        gets those of `snapshots` that the backend carries over, and the active one's data of a moment during this call:
+        never data that is newer than a snapshot of ours which it does not hold. Our snapshots beyond `snapshots` may
+        stay or go. ``in_sync`` is answered only where the replica holds that moment, and the active one still knows it.
 
         Raises:
             anything, where the active one cannot be reached or the transfer ended: the next look goes on.

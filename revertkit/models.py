@@ -232,6 +232,7 @@ class ReplicaReport(Record):
 
     state: ReplicaState
     snapshots: dict[str, Stored] = Field(default_factory=dict)
+    last_copies: tuple[str, ...] = Field((), description="instance ids of what it holds and the active one does not")
     seconds_behind: float | None = None
     found: str = Field("", description="why it is not in sync, and what to do about it, in a sentence")
     needs_full_copy: bool = Field(False, description="it has nothing in common with the active one any more")

@@ -137,7 +137,7 @@ def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:
 def _last_copy(held: Sequence[str]) -> str:
     return (
         f"it holds snapshot {', '.join(held)}, which the active replica has lost; promote this replica to have it "
-        "back, or delete that snapshot: then it follows"
+        "back, or delete that snapshot"
     )
 
 
@@ -208,14 +208,13 @@ def _record(tx: Connection, site: Site, plan: _Plan, report: ReplicaReport) -> L
 def _checked(tx: Connection, plan: _Plan, report: ReplicaReport) -> ReplicaReport:
     """A driver that says "in sync" has to have seen each snapshot that the share was turned back to.
 
-    One that says that a last copy is in the way may mean a snapshot that was deleted while it looked.
+    What it says is the last copy of a snapshot may have been deleted on the share since the look began.
     """
-    deleted = {one.id for one in plan.wanted} - {one.id for one in snapshots.wanted(tx, plan.replica.replica)}
-    if report.state is ReplicaState.ERROR and deleted:
-        return report.model_copy(update={"state": OUT_OF_SYNC, "found": "a snapshot was deleted meanwhile"})
     if report.state not in FOLLOWING:
         return report.model_copy(update={"state": OUT_OF_SYNC, "found": f"its driver says that it is {report.state}"})
-    if held := [one.snapshot_id for one in plan.lost if one.id in report.snapshots]:
+    held = [one.snapshot_id for one in plan.lost if one.id in report.snapshots]
+    held += [one.snapshot_id for one in snapshots.wanted(tx, plan.replica.replica) if one.id in report.last_copies]
+    if held:
         return report.model_copy(update={"state": ReplicaState.ERROR, "found": _last_copy(held)})
     targets = set(plan.replica.replica.reverted_to)
     unseen = [one.snapshot_id for one in plan.wanted if one.snapshot_id in targets and one.id not in report.snapshots]

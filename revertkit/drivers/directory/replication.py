@@ -7,7 +7,7 @@ before it is never taken for the active one's. Snapshots are copied once and sta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from revertkit.driver import SupportsReplicatedRevert, SupportsReplication
@@ -31,7 +31,6 @@ from revertkit.status import ReplicaState
 from revertkit.system import processes
 
 log = get_logger(__name__)
-KEEP = "promote this replica by force to have it back, or delete that snapshot"
 TRANSFER_SECONDS = 10.0
 """How long a transfer has to end when a revert tells it to; one that does not is of no account all the same."""
 
@@ -125,11 +124,9 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
         if _known(source, active) is None:
             return _behind("the active replica was reverted meanwhile")
         _take_place(home)
+        last = tuple(_kept(home, [one for one in snapshots if not source.snapshot(one.snapshot_id).exists()]))
         kept = _kept(home, snapshots)
-        if last := _last_copies(kept, source, snapshots):
-            found = f"it follows, but the active replica has lost snapshot {last}; this is the last copy: {KEEP}"
-            return ReplicaReport(state=ReplicaState.ERROR, snapshots=kept, found=found)
-        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=kept, seconds_behind=0.0)
+        return ReplicaReport(state=ReplicaState.IN_SYNC, snapshots=kept, last_copies=last, seconds_behind=0.0)
 
     def promote_replica(self, replica: Replica, active: Replica, snapshots: Sequence[SnapshotInstance]) -> Promoted:
         """Turn it back to what the share was reverted to; ``ensure_share`` brings it online.
@@ -168,12 +165,6 @@ def _known(source: Home, active: Replica) -> Wrapper | None:
 def _kept(home: Home, snapshots: Sequence[SnapshotInstance]) -> dict[str, Stored]:
     found = [(one, home.snapshot(one.snapshot_id)) for one in snapshots]
     return {one.id: stored(held, one.size) for one, held in found if held.exists()}
-
-
-def _last_copies(kept: Collection[str], source: Home, snapshots: Sequence[SnapshotInstance]) -> str:
-    """Name those of `snapshots` that are kept here, by instance id, and that the active one has not."""
-    here = [one.snapshot_id for one in snapshots if one.id in kept]
-    return ", ".join(one for one in here if not source.snapshot(one).exists())
 
 
 def _id_of(snapshot: Wrapper) -> str:

@@ -149,13 +149,11 @@ class Replication(SupportsReplication, SupportsReplicatedRevert):
             here.files, here.size, here.lineage = dict(mark.files), replica.size, lineage
             here.marks[replica.id] = mark
             here.identity, here.halfway, here.aside = replica.backend_id or here.identity, False, None
-        if kept := [one for one in _not_there(there, snapshots) if here.ours(one.snapshot_id)]:
-            found = f"it follows, but the active replica has lost snapshot {kept[0].snapshot_id}: promote this one"
-            return ReplicaReport(state=ReplicaState.ERROR, snapshots=_kept(here, snapshots), found=found)
         known = mark.moment in there.lineage
         return ReplicaReport(
             state=ReplicaState.IN_SYNC if known else ReplicaState.OUT_OF_SYNC,
             snapshots=_kept(here, snapshots),
+            last_copies=tuple(_kept(here, _not_there(there, snapshots))),
             seconds_behind=0.0 if known else None,
             found="" if known else "the active replica was reverted meanwhile",
         )

@@ -25,7 +25,7 @@ A replica is never mounted itself: readers are shown the newest marker that it h
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -46,7 +46,6 @@ from revertkit.system import processes
 
 log = get_logger(__name__)
 REVERTED = "the active replica was reverted meanwhile"
-KEEP = "promote this replica by force to have it back, or delete that snapshot"
 
 
 class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedRevert):
@@ -260,9 +259,6 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         left = self._tidy(replica, active, source, here, lineage.with_received(there, marker), gone)
         if left and not _equal(here, there := source.look(), marker):
             return self._report(ReplicaState.OUT_OF_SYNC, here, there, snapshots, found=REVERTED)
-        if kept := _last_copies(here.points, there, snapshots):
-            found = f"it follows, but the active replica has lost {kept}; this is the last copy: {KEEP}"
-            return self._report(ReplicaState.ERROR, here, there, snapshots, found=found)
         behind = time.monotonic() - taken
         return self._report(ReplicaState.IN_SYNC, here, there, snapshots, found=left, behind=behind)
 
@@ -311,7 +307,14 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
     ) -> ReplicaReport:
         known = {p.guid for p in there.snapshots}
         shared = replace(here, points=tuple(p for p in here.points if p.guid in known))
-        return ReplicaReport(state=state, snapshots=_stored(shared, snapshots), seconds_behind=behind, found=found)
+        alone = replace(here, points=tuple(p for p in here.points if p.guid not in known))
+        return ReplicaReport(
+            state=state,
+            snapshots=_stored(shared, snapshots),
+            last_copies=tuple(_stored(alone, snapshots)),
+            seconds_behind=behind,
+            found=found,
+        )
 
     @staticmethod
     def _end_receives(name: str) -> None:
@@ -351,15 +354,11 @@ def _in_the_way(here: Dataset, there: Dataset, snapshots: Sequence[SnapshotInsta
     beyond = lineage.beyond(here, lineage.base(here, there))
     if strange := ", ".join(p.name for p in lineage.foreign(beyond)):
         return f"{strange} on the replica is not ours, and in the way: destroy it by hand, if it is not needed"
-    if kept := _last_copies(beyond, there, snapshots):
-        return f"the active replica has lost {kept}; this is the last copy, which following it would destroy: {KEEP}"
+    known = {one.snapshot_id for one in snapshots}
+    if lost := ", ".join(p.name for p in beyond if p.snapshot_id in known):
+        mend = "promote this replica by force to have it back, or delete that snapshot"
+        return f"the active replica has lost {lost}; this is the last copy, which following it would destroy: {mend}"
     return ""
-
-
-def _last_copies(points: Iterable[Point], there: Dataset, snapshots: Sequence[SnapshotInstance]) -> str:
-    """Name those of a replica's points that are on record, and that the active one has not."""
-    recorded, held = {one.snapshot_id for one in snapshots}, {p.guid for p in there.points}
-    return ", ".join(p.name for p in points if p.snapshot_id in recorded and p.guid not in held)
 
 
 def _has_base(here: Dataset, there: Dataset) -> bool:
