@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from revertkit.conformance.run import RUN, Run
 from revertkit.conformance.stage import Stage
 from revertkit.conformance.telling import told
 from revertkit.errors import RevertkitError
+from revertkit.manifest import Difference, Entry, Manifest, differences
 
 HOURS = 4
 """For one case, where pytest-timeout is at work: a sweep on an emulated machine is long."""
@@ -130,6 +131,18 @@ def pytest_runtest_makereport(
             del found.wasxfail
         run.keep(item.name, _behaviours(item), _needs(item), found)
     return found
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say of two trees that should be alike where they differ, and not all that they hold."""
+    if op == "==" and all(isinstance(one, dict) and one and isinstance(one.get("."), Entry) for one in (left, right)):
+        found, recorded = cast("Manifest", left), cast("Manifest", right)
+        return ["the content is not as it was recorded", *map(_difference, differences(recorded, found))]
+    return None
+
+
+def _difference(one: Difference) -> str:
+    return f"{one.path}: {one.what}: was {one.recorded}, is {one.found}"
 
 
 @pytest.fixture

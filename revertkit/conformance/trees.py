@@ -116,7 +116,7 @@ class LocalTree(Tree):
         self.path = path
 
     def plant(self, word: str) -> None:
-        """Write files, directories, hard and symbolic links, a sparse file, modes and times."""
+        """Write files, directories, hard and symbolic links, a pipe, a sparse file, modes and times."""
         self._clear()
         for number in range(8):
             folder = self.path / f"dir {number % 3} ä"
@@ -131,12 +131,20 @@ class LocalTree(Tree):
         with (self.path / "sparse").open("wb") as sparse:
             sparse.seek(3_000_000)
             sparse.write(word.encode())
-        (self.path / "old").touch()
-        os.utime(self.path / "old", ns=(LONG_AGO, LONG_AGO))
+        (self.path / ".hidden").write_text(word)
+        os.mkfifo(self.path / "pipe")
+        (self.path / "program").write_text(word)
+        (self.path / "program").chmod(0o4755)  # a change of owner takes that away, so it has to come before
+        for name in ("old", "stealthy"):
+            (self.path / name).write_text(word)
+            os.utime(self.path / name, ns=(LONG_AGO, LONG_AGO))
 
     def wreck(self) -> None:
         """Overwrite, delete, add, truncate, chmod, rename, link."""
         (self.path / "same").write_text("overwritten")
+        stealthy = self.path / "stealthy"  # of another content by nothing but its bytes
+        stealthy.write_bytes(stealthy.read_bytes()[::-1])
+        os.utime(stealthy, ns=(LONG_AGO, LONG_AGO))
         shutil.rmtree(self.path / "dir 1 ä")
         (self.path / "added").mkdir()
         (self.path / "added" / "new").write_text("new")

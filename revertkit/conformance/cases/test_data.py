@@ -82,15 +82,18 @@ def _comes_back(stage: Stage, mark: Callable[[Path], None], unmark: Callable[[Pa
     if not isinstance(tree, LocalTree):
         raise Missing(need, "the share's content is no directory of this host")
     tree.plant("first")
+    marked = [tree.path / "private", tree.path / "only-first"]  # a file, and a directory
     try:
-        mark(tree.path / "private")
+        for path in marked:
+            mark(path)
     except OSError as failure:
         if failure.errno not in (errno.ENOTSUP, errno.EPERM):
             raise
         raise Missing(need, f"{tree.path}: {failure.strerror}") from None
     before = tree.record()
     snapshot = stage.snapshot(share)
-    unmark(tree.path / "private")
+    for path in marked:
+        unmark(path)
     assert tree.record() != before
     stage.revert(snapshot)
     assert stage.tree(share).record() == before

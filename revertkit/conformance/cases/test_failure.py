@@ -24,6 +24,7 @@ __all__ = [
     "test_deleting_what_is_not_there",
     "test_faults",
     "test_lies",
+    "test_shares_do_not_meet",
     "test_two_at_once",
 ]
 EACH = [pytest.param(name, marks=requires(*verb.needs)) for name, verb in VERBS.items()]
@@ -151,3 +152,41 @@ def test_deleting_what_is_not_there(stage: Stage) -> None:
                 )
             )
     assert stage.tree(share).record() == record
+
+
+@behaviour(20)
+@requires("revert")
+def test_shares_do_not_meet(stage: Stage) -> None:
+    """In the midst of a revert another share is reverted, whole: each holds the content of its own snapshot."""
+    shares = [stage.share(), stage.share()]
+    (first, _), (second, _) = taken = [
+        stage.taken(share, word) for share, word in zip(shares, ("one", "two"), strict=True)
+    ]
+
+    def steps(interrupted_at: int = 0) -> int:
+        """Wreck both and revert the first, the second from within step number `interrupted_at`; count the steps."""
+        come, inside = 0, False
+
+        def watch(event: StepEvent) -> None:
+            nonlocal come, inside
+            if inside or event.moment is not Moment.AFTER:
+                return
+            come += 1
+            if come == interrupted_at:
+                inside = True
+                stage.revert(second)
+                inside = False
+
+        for share in shares:
+            stage.planted(share, "since")
+        with watching(watch):
+            stage.revert(first)
+        return come
+
+    total = steps()
+    stage.revert(second)
+    for number in sorted({1, total // 2, total - 1, total} - {0}):
+        steps(number)
+        for share, (_, before) in zip(shares, taken, strict=True):
+            assert stage.tree(share).record() == before, f"another share was reverted after step {number} of {total}"
+    stage.assert_at_rest()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
 from broken.base import Broken
+from revertkit.drivers.directory import DirectoryDriver
+from revertkit.drivers.directory.home import Home, Wrapper
 from revertkit.drivers.memory.storage import STORAGE
 from revertkit.models import (
     Reverted,
@@ -136,3 +144,80 @@ class ChildrenHangOnTheirSnapshot(Broken):
             if volume.mark != snapshot.replica.share_id:
                 volume.files.clear()
         super().delete_snapshot(snapshot)
+
+
+class _Copies(DirectoryDriver):
+    """Copies what it reverts to by a program of its own, which is not quite right."""
+
+    def _stage(self, home: Home, held: Wrapper) -> None:
+        super()._stage(home, held)
+        live = home.live()
+        assert live is not None
+        for path in [path for path in home.incoming.data.rglob("*") if not path.is_symlink()]:
+            self.spoil(path, live.data / path.relative_to(home.incoming.data))
+
+    def spoil(self, copied: Path, live: Path) -> None:
+        """Do with one file of the copy what the program does."""
+        raise NotImplementedError
+
+
+class SkipsHiddenFiles(_Copies):
+    """A shell's ``*`` for a directory's content."""
+
+    api_version = 1
+    seen_by = "test_everything_is_as_it_was"
+
+    def spoil(self, copied: Path, live: Path) -> None:
+        if copied.name.startswith("."):
+            copied.unlink()
+
+
+class SkipsPipes(_Copies):
+    """Files and directories are all that there is."""
+
+    api_version = 1
+    seen_by = "test_everything_is_as_it_was"
+
+    def spoil(self, copied: Path, live: Path) -> None:
+        if copied.is_fifo():
+            copied.unlink()
+
+
+class SetsModesBeforeOwners(_Copies):
+    """The change of owner takes the set-user-ID bit away again."""
+
+    api_version = 1
+    seen_by = "test_everything_is_as_it_was"
+
+    def spoil(self, copied: Path, live: Path) -> None:
+        if copied.is_file():
+            copied.chmod(stat.S_IMODE(copied.stat().st_mode) & ~stat.S_ISUID)
+
+
+class TrustsTimes(_Copies):
+    """A file of the same size and time is the same file, and need not be copied."""
+
+    api_version = 1
+    seen_by = "test_everything_is_as_it_was"
+
+    def spoil(self, copied: Path, live: Path) -> None:
+        if copied.is_file() and live.is_file():
+            mine, theirs = copied.stat(), live.stat()
+            if (mine.st_size, mine.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns):
+                copied.write_bytes(live.read_bytes())
+                os.utime(copied, ns=(mine.st_mtime_ns, mine.st_mtime_ns))
+
+
+class StagesEveryShareInOnePlace(Broken):
+    """What is staged is the content of whichever share was last staged."""
+
+    seen_by = "test_shares_do_not_meet"
+    staged: ClassVar[Mapping[str, bytes]] = {}
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        type(self).staged = dict(self.target(snapshot).files)
+        with step("stage"):
+            pass
+        answer = super().revert_to_snapshot(snapshot)
+        self.held(snapshot.replica).files = dict(self.staged)
+        return answer
