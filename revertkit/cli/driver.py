@@ -73,8 +73,9 @@ def new(
 ) -> None:
     """Write a project for a new driver: its package, a harness, tests, a CI file.
 
-    As written it keeps shares in plain directories and passes the conformance suite. docs/driver-author.md says how it
-    becomes a driver of your storage.
+    As written it keeps shares in plain directories and passes the conformance suite.
+
+    docs/driver-author.md says how it becomes a driver of your storage.
     """
     from revertkit import scaffold
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from revertkit.conformance.children import killed
@@ -63,7 +66,11 @@ class Death(BaseException):
 
 
 def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], int]:
-    """Let `call` run its course; name its steps as they begin, and count the commands among them."""
+    """Let `call` run its course; name its steps as they begin, and count the commands among them.
+
+    Raises:
+        AssertionError: within a step it starts a command past ``revertkit.system.run``, where no lie can be told.
+    """
     steps: list[str] = []
     commands = 0
 
@@ -71,13 +78,34 @@ def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], int]:
         nonlocal commands
         commands += 1
 
-    def begun(event: StepEvent) -> None:
+    def seen(event: StepEvent) -> None:
         if event.moment is Moment.BEFORE:
             steps.append(event.name)
+        _step.set(None if event.moment is Moment.AFTER else event.name)
 
-    with watching(begun), pretending(counted):
+    _listen()
+    _step.set(None)
+    _past.clear()
+    with watching(seen), pretending(counted):
         call()
+    told = "; ".join(f"step {step!r} starts {command}" for step, command in _past)
+    assert not _past, f"{told}: not by revertkit.system.run.run, so that nobody sees whether its answer is believed"
     return steps, commands
+
+
+_step: ContextVar[str | None] = ContextVar("step", default=None)
+_past: list[tuple[str, str]] = []
+
+
+@cache
+def _listen() -> None:
+    """Hear of every process that this one starts. Once: Python forgets no audit hook."""
+    sys.addaudithook(_heard)
+
+
+def _heard(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.system") and (step := _step.get()):
+        _past.append((step, str(arguments[1 if len(arguments) > 1 else 0])))
 
 
 def interrupted(stage: Stage, way: Way, number: int, call: Call, *arguments: Any) -> Ended:
