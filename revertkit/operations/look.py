@@ -136,8 +136,8 @@ def _begin(tx: Connection, site: Site, replica_id: str) -> _Plan | Looked:
 
 def _last_copy(held: Sequence[str]) -> str:
     return (
-        f"it holds snapshot {', '.join(held)}, which the active replica has lost; promote this replica to have it "
-        "back, or delete that snapshot"
+        f"it holds snapshot {', '.join(held)}, which the active replica has lost; promote this replica by force to "
+        "have it back, or delete that snapshot"
     )
 
 
