@@ -15,6 +15,7 @@ import pytest
 from revertkit import settings
 from revertkit.conformance.harness import Harness, LocalHarness
 from revertkit.conformance.plugin import HARNESS
+from revertkit.conformance.points import Points
 from revertkit.conformance.requirements import name_of
 
 HARNESSES = "revertkit.harnesses"
@@ -34,8 +35,7 @@ class Options:
     required: frozenset[str]
     known_failures: dict[str, str]
     repeat: int
-    points: int | None
-    seed: int
+    points: Points
     report: Path | None
 
     @classmethod
@@ -59,8 +59,10 @@ class Options:
                 required=frozenset(name_of(name) for name in asked.require.split(",") if name.strip()),
                 known_failures=_known_failures(asked.known_failures),
                 repeat=asked.repeat,
-                points=_points(asked.points),
-                seed=random.randrange(10**6) if asked.seed is None else asked.seed,  # noqa: S311
+                points=Points(
+                    asked.points,
+                    seed=random.randrange(10**6) if asked.seed is None else asked.seed,  # noqa: S311
+                ),
                 report=_report(asked.report),
             )
         except (ValueError, OSError) as wrong:
@@ -139,11 +141,3 @@ def _report(file: str | None) -> Path | None:
     if file and not Path(file).absolute().parent.is_dir():
         raise ValueError(f"--report {file}: there is no directory {Path(file).absolute().parent}")
     return Path(file) if file else None
-
-
-def _points(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"--points is 'all' or a number from 1, not {text!r}")
-    return int(text)

@@ -67,7 +67,7 @@ class Report(_Part):
     known_failures: dict[str, str] = Field(description="by case that failed as was known, the reason")
     behaviours: dict[int, str] = Field(description="by number: held, failed, known failure, or not tried")
     points: list[Swept]
-    sample: str = Field(description="'all' points, or how many of each operation")
+    sample: str = Field(description="'all' points, how many of each operation, or what they are called")
     seed: int
     deaths: str = Field(description="'SIGKILL', or 'played' where the storage does not outlive the process")
     repeat: int

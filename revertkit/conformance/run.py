@@ -124,6 +124,11 @@ class Run:
     def _named(self, outcome: str) -> dict[str, str]:
         return {case: kept.why for case, kept in self.outcomes.items() if kept.outcome == outcome}
 
+    @property
+    def missed(self) -> bool:
+        """Whether points are asked for by name, and none is called so."""
+        return self.options.points.named and not any(one.swept for one in self.points) and not self._named("failed")
+
     def write_report(self) -> None:
         """Write the report where it was asked for."""
         if self.options.report:
@@ -158,8 +163,8 @@ class Run:
             known_failures=self._named("known failure"),
             behaviours=self._behaviours(),
             points=self.points,
-            sample=str(self.options.points or "all"),
-            seed=self.options.seed,
+            sample=self.options.points.asked,
+            seed=self.options.points.seed,
             deaths="SIGKILL" if self.harness.outlives_process else "played",
             repeat=self.options.repeat,
             left=self.left,
@@ -176,7 +181,7 @@ class Run:
         blind = {case for case, unmet in self.skips.items() if unmet.kind is Kind.HOOK}
         unseen = any(name in self.outcomes[case].needs for case in blind & self.outcomes.keys())
         ran = needed <= tried and self.collected <= self.outcomes.keys()
-        return self.options.points is None and ran and not unseen
+        return self.options.points.all and ran and not unseen
 
     def _behaviours(self) -> dict[int, str]:
         found: dict[int, set[str]] = {}

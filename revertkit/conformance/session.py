@@ -30,7 +30,12 @@ def add_options(parser: pytest.Parser) -> None:
     add("--require", metavar="NAMES", default="", help="claims, hooks, … (comma-separated) that must not be missing")
     add("--known-failures", metavar="FILE", help='a TOML file of cases that fail: "test_name" = "the reason"')
     add("--repeat", metavar="N", type=int, default=1, help="call every entry point N times (default 1)")
-    add("--points", metavar="all|N", default="all", help="how many points of each operation are swept (default all)")
+    add(
+        "--points",
+        metavar="all|N|NAME",
+        default="all",
+        help="how many points of each operation are swept (default all), or those that a failure called NAME",
+    )
     add("--seed", metavar="N", type=int, help="draws the sample of --points; printed at the end")
     add("--report", metavar="FILE", help="write what was found as JSON, for `revertkit driver matrix`")
 
@@ -84,6 +89,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     finally:
         run.write_report()
+    if run.missed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -93,6 +100,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section(f"revertkit conformance: {run.options.name}")
         for line in told(run.report):
             terminalreporter.write_line(line)
+        if run.missed:
+            terminalreporter.write_line(f"--points: of these cases no point is called {run.options.points.asked!r}")
 
 
 # --- cases

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from contextlib import contextmanager
 
 from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
+from revertkit.conformance.points import Points, sample
 from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
@@ -21,7 +20,6 @@ RECOVERIES = 2
 that leave a revert half way."""
 AT = "at this point: "
 """How the note begins that says where a sweep was."""
-Point = TypeVar("Point")
 
 
 class Sweep:
@@ -43,8 +41,8 @@ class Sweep:
         self.verb.taken_back(self.world)
         return found
 
-    def interrupted_everywhere(self, sample: int | None, seed: int) -> list[Swept]:
-        """Raise and kill at each of its steps, or at `sample` of these points; after some deaths, kill recovery too.
+    def interrupted_everywhere(self, asked: Points) -> list[Swept]:
+        """Raise and kill at each of its steps, or where it is `asked` for; after some deaths, kill recovery too.
 
         Raises:
             AssertionError: something was lost, or it has to have steps and shows none; a note says at which point.
@@ -57,28 +55,31 @@ class Sweep:
         points = [(number, way) for number in range(len(steps)) for way in Way]
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
         deaths: dict[bool, list[tuple[int, Way, int]]] = {True: [], False: []}
-        for number, way in sampled(points, sample, f"{seed} {self.name}"):
-            with at_point(self.name, way, number, steps):
+        for number, way in asked.drawn(points, self.name, lambda point: point_of(self.name, steps, *point)):
+            with at(point_of(self.name, steps, number, way)):
                 halfway, recovery = self._point(
                     lambda *names, n=number, w=way: interrupted(self.stage, w, n, self.verb.call, *names)
                 )
             swept.count(str(way))
             if way.deadly:
                 deaths[halfway].append((number, way, recovery))
-        again = [death for found in deaths.values() for death in sampled(found, RECOVERIES, f"{seed} {self.name}")]
-        recoveries = self._recoveries_killed(again, steps, sample, seed)
+        again = [death for found in deaths.values() for death in sample(found, RECOVERIES, f"{asked.seed} {self.name}")]
+        recoveries = self._recoveries_killed(again, steps, asked)
         self._end()
         return [swept, recoveries] if recoveries.points else [swept]
 
-    def _recoveries_killed(
-        self, deaths: Sequence[tuple[int, Way, int]], steps: list[str], sample: int | None, seed: int
-    ) -> Swept:
+    def _recoveries_killed(self, deaths: Sequence[tuple[int, Way, int]], steps: list[str], asked: Points) -> Swept:
         """Kill the recovery from each of these deaths, which took so many steps, after each step or at a sample."""
         points = [(number, way, step) for number, way, taken in deaths for step in range(taken)]
         most = max((taken for _, _, taken in deaths), default=0)
         swept = Swept(operation=f"{self.name} (recovery)", steps=most, points=len(points), swept=0)
-        for number, way, step in sampled(points, sample, f"{seed} {swept.operation}"):
-            with at_point(self.name, way, number, steps), _at(f"then recovery: death after its step {step + 1}"):
+
+        def called(point: tuple[int, Way, int]) -> str:
+            number, way, step = point
+            return f"{point_of(self.name, steps, number, way)}, then recovery: death after its step {step + 1}"
+
+        for number, way, step in asked.drawn(points, swept.operation, called):
+            with at(called((number, way, step))):
                 if self._recovery_killed(way, number, step):
                     swept.count(str(Way.DEATH_AFTER))
                 else:
@@ -93,8 +94,8 @@ class Sweep:
         self._mended(names)
         return ended.came
 
-    def lied_to_everywhere(self, sample: int | None, seed: int) -> Swept:
-        """Let each of its commands, or `sample` of them, answer success and do nothing.
+    def lied_to_everywhere(self, asked: Points) -> Swept:
+        """Let each of its commands, or those `asked` for, answer success and do nothing.
 
         Raises:
             Missing: it runs none. AssertionError: as :meth:`interrupted_everywhere`.
@@ -102,10 +103,9 @@ class Sweep:
         _, commands = self.undisturbed()
         if not commands:
             raise Missing("commands", f"{self.name} runs no command by revertkit.system.run")
-        chosen = sampled(list(range(commands)), sample, f"{seed} {self.name} {LIE}")
         swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
-        for number in chosen:
-            with at_lie(self.name, number, commands):
+        for number in asked.drawn(range(commands), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
+            with at(lie_of(self.name, number, commands)):
                 self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
             swept.count(LIE)
         self._end()
@@ -179,26 +179,19 @@ def _recover(manager: ShareManager) -> object:
     return manager.recover()
 
 
-def sampled(points: list[Point], size: int | None, seed: str) -> list[Point]:
-    """Draw `size` of the points by `seed`, in their order; all of them for None."""
-    if size is None or size >= len(points):
-        return points
-    chosen = set(random.Random(seed).sample(range(len(points)), size))  # noqa: S311
-    return [point for number, point in enumerate(points) if number in chosen]
+def point_of(operation: str, steps: Sequence[str], number: int, way: Way) -> str:
+    """Call a point of an operation by a name."""
+    return f"{operation}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}"
 
 
-def at_point(operation: str, way: Way, number: int, steps: Sequence[str]) -> AbstractContextManager[None]:
-    """Let whatever is raised say at which point of the operation it was."""
-    return _at(f"{operation}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}")
-
-
-def at_lie(operation: str, number: int, commands: int) -> AbstractContextManager[None]:
-    """Let whatever is raised say which command of the operation lied."""
-    return _at(f"{operation}: command {number + 1} of {commands} answered 0 and did nothing")
+def lie_of(operation: str, number: int, commands: int) -> str:
+    """Call a lie to an operation by a name."""
+    return f"{operation}: command {number + 1} of {commands} answered 0 and did nothing"
 
 
 @contextmanager
-def _at(point: str) -> Iterator[None]:
+def at(point: str) -> Iterator[None]:
+    """Let whatever is raised say at which point it was."""
     try:
         yield
     except BaseException as failure:

@@ -97,7 +97,7 @@ def test_a_known_failure(tmp_path: Path) -> None:
         (("--harness", "nowhere:Harness"), "No module named 'nowhere'"),
         (("--harness", "revertkit.models:Share"), "is no subclass"),
         (("--require", "everything"), "there is no requirement 'everything'"),
-        (("--points", "some"), "--points is 'all' or a number"),
+        (("--points", "some"), "--points is 'all', a number from 1"),
         (("--report", "nowhere/report.json"), "there is no directory"),
         (("--repeat", "0"), "--repeat is a number from 1"),
         (("-n", "2"), "leave out -n"),
@@ -122,6 +122,20 @@ def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
     assert [one.swept for one in first.points if one.operation == "revert"] == [3]
     assert first.points == again.points
     assert run(tmp_path, case, "--points", "3").found.seed != 7
+
+
+def test_a_point_is_run_again_by_its_name(tmp_path: Path) -> None:
+    """As a failure calls it, with its recovery; it proves nothing, and a name that no point has is a failure."""
+    case = "revertkit.conformance.cases.test_failure::test_faults[revert]"
+    ran = run(tmp_path, case, "--points", "revert: death after step 2 of")
+    assert ran.status == 0
+    point, recovery = ran.found.points
+    assert (point.swept, point.ways) == (1, {"death after": 1})
+    assert recovery.swept == recovery.points > 0
+    assert not ran.found.proven
+    missed = run(tmp_path, case, "--points", "revert: death after step 99")
+    assert missed.status == 1
+    assert "no point is called 'revert: death after step 99'" in missed.said
 
 
 def test_every_entry_point_can_be_called_over_and_over(tmp_path: Path) -> None:

@@ -39,16 +39,14 @@ def test_faults(stage: Stage, conformance: Run, verb: str) -> None:
     with its content, statuses are at rest, exports are as before, and what a client writes afterwards is still there
     after another recovery. Half way it is shown to nobody; and after a few of the deaths recovery dies too.
     """
-    asked = conformance.options
-    conformance.points += Sweep(stage, verb, VERBS[verb]).interrupted_everywhere(asked.points, asked.seed)
+    conformance.points += Sweep(stage, verb, VERBS[verb]).interrupted_everywhere(conformance.options.points)
 
 
 @behaviour(13)
 @pytest.mark.parametrize("verb", EACH)
 def test_lies(stage: Stage, conformance: Run, verb: str) -> None:
     """A command that answers success and did nothing is found out, or does no harm; then as after any failure."""
-    asked = conformance.options
-    conformance.points.append(Sweep(stage, verb, VERBS[verb]).lied_to_everywhere(asked.points, asked.seed))
+    conformance.points.append(Sweep(stage, verb, VERBS[verb]).lied_to_everywhere(conformance.options.points))
 
 
 @behaviour(17)

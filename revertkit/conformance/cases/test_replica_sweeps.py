@@ -7,13 +7,14 @@ from datetime import datetime
 from functools import partial
 
 from revertkit.conformance.interruptions import Ended, Way, interrupted, lied_to, steps_and_commands
+from revertkit.conformance.points import Points
 from revertkit.conformance.replicas import REPLICAS, REVERTED, look, other, promote, replicated
 from revertkit.conformance.report import Swept
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.reverting import as_recorded
 from revertkit.conformance.run import Run
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.sweep import LIE, at_lie, at_point, sampled
+from revertkit.conformance.sweep import LIE, at, lie_of, point_of
 from revertkit.conformance.trees import Record
 from revertkit.manager import ShareManager
 from revertkit.models import Share, ShareReplica, Snapshot
@@ -63,8 +64,8 @@ class _Sweep:
     ) -> None:
         self.stage, self.name, self.call, self.prepared, self.check = stage, name, call, prepared, check
 
-    def everywhere(self, sample: int | None, seed: int) -> list[Swept]:
-        """Let each command of the call lie, if it runs any, then raise and kill at each of its steps.
+    def everywhere(self, asked: Points) -> list[Swept]:
+        """Let each command of the call lie, if it runs any, then raise and kill at each of its steps, as `asked` for.
 
         Raises:
             AssertionError: what `check` does, it shows no step, or a chosen point is not come to; a note says which.
@@ -72,19 +73,19 @@ class _Sweep:
         self._undisturbed()  # of a replica that was never promoted: those that are interrupted have been
         steps, commands = self._undisturbed()
         assert steps, f"{self.name} opens no step: it cannot be interrupted"
-        lied = [self._lied_to(commands, sample, seed)] if commands else []
+        lied = [self._lied_to(commands, asked)] if commands else []
         points = [(number, way) for number in range(len(steps)) for way in Way]
         swept = Swept(operation=self.name, steps=len(steps), points=len(points), swept=0)
-        for number, way in sampled(points, sample, f"{seed} {self.name}"):
-            with at_point(self.name, way, number, steps):
+        for number, way in asked.drawn(points, self.name, lambda point: point_of(self.name, steps, *point)):
+            with at(point_of(self.name, steps, number, way)):
                 self._point(partial(interrupted, self.stage, way, number))
             swept.count(str(way))
         return [swept, *lied]
 
-    def _lied_to(self, commands: int, sample: int | None, seed: int) -> Swept:
+    def _lied_to(self, commands: int, asked: Points) -> Swept:
         swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
-        for number in sampled(list(range(commands)), sample, f"{seed} {self.name} {LIE}"):
-            with at_lie(self.name, number, commands):
+        for number in asked.drawn(range(commands), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
+            with at(lie_of(self.name, number, commands)):
                 self._point(partial(lied_to, self.stage, number))
             swept.count(LIE)
         return swept
@@ -142,8 +143,8 @@ def test_new_replicas_can_be_cut(stage: Stage, conformance: Run) -> None:
         assert stage.tree(share).record() == since[-1], "the share was changed"
         _follows_whole(stage, share, kept)
 
-    asked, sweep = conformance.options, _Sweep(stage, "create_replica", _create, prepared, check)
-    conformance.points += sweep.everywhere(asked.points, asked.seed)
+    sweep = _Sweep(stage, "create_replica", _create, prepared, check)
+    conformance.points += sweep.everywhere(conformance.options.points)
     _without_replicas(stage, share)
     stage.assert_nothing_left()
 
@@ -168,8 +169,8 @@ def test_deletions_of_replicas_can_be_cut(stage: Stage, conformance: Run) -> Non
         stage.assert_nothing_left()
         _follows_whole(stage, share, kept)
 
-    asked, sweep = conformance.options, _Sweep(stage, "delete_replica", _delete, prepared, check)
-    conformance.points += sweep.everywhere(asked.points, asked.seed)
+    sweep = _Sweep(stage, "delete_replica", _delete, prepared, check)
+    conformance.points += sweep.everywhere(conformance.options.points)
 
 
 def _following(stage: Stage, share: Share) -> list[ShareReplica]:
@@ -223,8 +224,8 @@ def test_looks_can_be_cut(stage: Stage, conformance: Run) -> None:
         promote(stage, other(stage, share))
         look(stage, other(stage, share))
 
-    asked, sweep = conformance.options, _Sweep(stage, "resync_replica", _look, prepared, check)
-    conformance.points += sweep.everywhere(asked.points, asked.seed)
+    sweep = _Sweep(stage, "resync_replica", _look, prepared, check)
+    conformance.points += sweep.everywhere(conformance.options.points)
 
 
 @behaviour(18, 23)
@@ -250,8 +251,8 @@ def test_promotions_can_be_cut(stage: Stage, conformance: Run) -> None:
         promote(stage, other(stage, share))
         assert stage.tree(share).record() == record
 
-    asked, sweep = conformance.options, _Sweep(stage, "promote_replica", _promote, prepared, check)
-    conformance.points += sweep.everywhere(asked.points, asked.seed)
+    sweep = _Sweep(stage, "promote_replica", _promote, prepared, check)
+    conformance.points += sweep.everywhere(conformance.options.points)
 
 
 @behaviour(24)
@@ -278,5 +279,5 @@ def test_replication_goes_on_after_a_failed_revert(stage: Stage, conformance: Ru
         promote(stage, other(stage, share))
         assert look(stage, other(stage, share)).id == replica.id
 
-    asked, sweep = conformance.options, _Sweep(stage, "replicated_revert", _revert, prepared, check)
-    conformance.points += sweep.everywhere(asked.points, asked.seed)
+    sweep = _Sweep(stage, "replicated_revert", _revert, prepared, check)
+    conformance.points += sweep.everywhere(conformance.options.points)
