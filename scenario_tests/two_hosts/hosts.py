@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from revertkit.models import AccessRule, Replica, ReplicaReport, Reverted, SnapshotInstance, Stored, new_id
+from revertkit.models import AccessRule, Promoted, Replica, ReplicaReport, Reverted, SnapshotInstance, Stored, new_id
 from revertkit.status import ReplicaState
 
 VM = Path(__file__).parent.parent.parent / "vm"
@@ -165,7 +165,7 @@ class Pair:
         self.of(self.active).call("ensure_share", share=self.active)
 
     def looked_at(self) -> dict[str, Any]:
-        """Answer what a driver is told for a look at the replica."""
+        """Answer what a driver is told for a look at the replica, or to promote it."""
         return {"replica": self.replica, "active": self.active, "snapshots": self.at(self.replica)}
 
     def look(self) -> ReplicaReport:
@@ -188,11 +188,10 @@ class Pair:
 
     def promote(self) -> None:
         """Make the replica the active one by force, as it is; the one that was follows it from now on."""
-        stored = Stored.model_validate(
-            self.of(self.replica).call("promote_replica", replica=self.replica, active=self.active)
-        )
+        promoted = Promoted.model_validate(self.of(self.replica).call("promote_replica", **self.looked_at()))
+        assert len(promoted.snapshots) == len(self.snapshots)
         old, new = self.active, self.replica
-        changes = {"state": ReplicaState.ACTIVE, "backend_id": stored.backend_id, "reverted_to": ()}
+        changes = {"state": ReplicaState.ACTIVE, "backend_id": promoted.replica.backend_id, "reverted_to": ()}
         self.active = new.model_copy(update=changes)
         self.replica = old.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
         self.snapshots = [one.model_copy(update={"replica": self.active}) for one in self.snapshots]
