@@ -57,6 +57,16 @@ class DryRunThatChanges(Broken):
         return answer
 
 
+class ThrowsNothingAway(Broken):
+    """A dry run promises that nothing would be lost, and has not looked."""
+
+    seen_by = "test_dry_run_changes_nothing"
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        super().check_revert(snapshot)
+        return RevertPreview(discards_bytes=0)
+
+
 class AlwaysChangesSomething(Broken):
     """Mounts anew each time that it is asked to see to it."""
 
