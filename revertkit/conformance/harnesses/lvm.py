@@ -23,7 +23,10 @@ THIN = {
 
 
 class LvmHarness(LocalHarness):
-    """What an operator does by hand, with LVM's own commands. Its volumes are found again by their uuid."""
+    """What an operator does by hand, with LVM's own commands. Its volumes are found again by their uuid.
+
+    Thick and thin volumes of one group may be tested at the same time: each run sees its own kind.
+    """
 
     driver = "lvm"
 
@@ -45,8 +48,9 @@ class LvmHarness(LocalHarness):
         return bool(self.options.get("thin_pool"))
 
     def _volumes(self) -> dict[str, str]:
-        """List the group's volumes, names by uuid."""
-        said = _lvm("lvs", "--noheadings", "--separator", "|", "-o", "lv_uuid,lv_name", self._group)
+        """List those of the group that are in the thin pool, or in none: names by uuid."""
+        kind = f'pool_lv="{self.options.get("thin_pool", "")}"'
+        said = _lvm("lvs", "--noheadings", "--separator", "|", "-o", "lv_uuid,lv_name", "--select", kind, self._group)
         return dict(line.strip().split("|") for line in said.splitlines() if line.strip())
 
     def _uuid(self, name: str) -> str:
