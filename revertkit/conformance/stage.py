@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -131,6 +132,12 @@ class Stage(Claims):
     def pool_id(self) -> PoolId:
         """The one pool that shares are made in."""
         return PoolId(self.settings.host or "", self.harness.backend, self.pool.name)
+
+    @property
+    def room(self) -> float:
+        """How many bytes the pool has free, where it promises shares more than it has; elsewhere no end of them."""
+        pool = self.driver.pools()[0]
+        return pool.free_bytes if pool.extra.get("thin_provisioning") else math.inf
 
     # --- what cases do
 

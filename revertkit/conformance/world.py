@@ -56,11 +56,13 @@ class World:
     def check_size(self, share: Share, *others: int) -> None:
         """See that what a share can hold is what is on record, or one of `others`.
 
-        Within a tenth, since a file system needs some for itself.
+        Within a tenth, since a file system needs some for itself; and no more than its pool has room for, where that
+        promises more than it has.
         """
         small, found = self.capacity, self.stage.tree(share).capacity()
         if small is not None and found is not None:
-            fits = any(0.9 < found / (small * size) < 1.2 for size in (share.size, *others))
+            room = self.stage.room
+            fits = any(0.9 * min(small * size, room) < found < 1.2 * small * size for size in (share.size, *others))
             assert fits, f"{share.size} GiB are on record, it holds {found} bytes"
 
     def fresh_share(self) -> Share | None:

@@ -42,7 +42,7 @@ def test_everything_that_is_claimed_can_be_called(stage: Stage) -> None:
         if stage.claims("mountable_snapshots"):
             stage.mounted(snapshot).read("same")
         if stage.claims("create_from_snapshot"):
-            stage.share(snapshot=snapshot.id)
+            stage.manager.delete_share(CONTEXT, stage.share(snapshot=snapshot.id).id)
         if stage.claims("revert"):
             stage.revert(snapshot)
         stage.drop(snapshot)
@@ -58,6 +58,7 @@ def _resized(stage: Stage, verb: str, size: int) -> None:
     share = stage.share(3 - size)
     resize = stage.manager.extend_share if verb == "extend" else stage.manager.shrink_share
     assert resize(CONTEXT, share.id, size).size == size
+    stage.manager.delete_share(CONTEXT, share.id)
 
 
 def _allowed(stage: Stage) -> None:

@@ -49,8 +49,10 @@ class LvmHarness(LocalHarness):
 
     def _volumes(self) -> dict[str, str]:
         """List those of the group that are in the thin pool, or in none: names by uuid."""
-        kind = f'pool_lv="{self.options.get("thin_pool", "")}"'
-        said = _lvm("lvs", "--noheadings", "--separator", "|", "-o", "lv_uuid,lv_name", "--select", kind, self._group)
+        return self._selected(f'pool_lv="{self.options.get("thin_pool", "")}"')
+
+    def _selected(self, criteria: str) -> dict[str, str]:
+        said = _lvm("lvs", "--noheadings", "--separator", "|", "-o", "lv_uuid,lv_name", "-S", criteria, self._group)
         return dict(line.strip().split("|") for line in said.splitlines() if line.strip())
 
     def _uuid(self, name: str) -> str:
@@ -105,12 +107,17 @@ class LvmHarness(LocalHarness):
         name = f"by-hand-{new_id()[:8]}"
         kind = ["-V", f"{size}g", "--thinpool", str(self.options["thin_pool"])] if self._thin else ["-L", f"{size}g"]
         _lvm("lvcreate", "-y", "-Wy", *kind, "-n", name, self._group)
-        uuid = self._uuid(name)
+        uuid, before = self._uuid(name), set(self._volumes())
         try:
             run([f"mkfs.{self.options.get('filesystem', 'ext4')}", "-q", f"/dev/{self._group}/{name}"], changes=False)
             yield lambda: self._volumes().get(uuid, "")
         finally:
             self._remove(uuid)
+            for another in self._let_go() - before:  # a revert of thin volumes puts another one in its place
+                self._remove(another)
+
+    def _let_go(self) -> set[str]:
+        return self._volumes().keys() & self._selected('lv_tags="" && lv_name=~"^share-"').keys()
 
     def leftovers(self, shares: Sequence[Replica], snapshots: Sequence[SnapshotInstance]) -> Sequence[str]:
         """Look for volumes of ours that nothing on record accounts for, and that were not there before."""
