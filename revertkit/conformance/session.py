@@ -43,6 +43,7 @@ def add_options(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; what is wrong in them ends the run before it begins."""
     config.stash[RUN] = Run(Options.of(config))
+    config.pluginmanager.register(_AtOnce(config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,6 +103,22 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
         if run.missed:
             terminalreporter.write_line(f"--points: of these cases no point is called {run.options.points.asked!r}")
+
+
+class _AtOnce:
+    """Says what failed when it fails: a run on real storage takes hours, and pytest tells at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        case = report.nodeid.rpartition("::")[2]
+        kept = self._config.stash[RUN].outcomes.get(case)
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and kept and terminal:
+            terminal.ensure_newline()
+            terminal.write_line(f"{case}: {kept.why}")
 
 
 # --- cases

@@ -67,6 +67,8 @@ def test_what_is_skipped_is_listed_with_its_count(tmp_path: Path) -> None:
     assert required.status == 1
     assert "hold is required, and not possible here: memory is not kept open by anybody" in required.said
     assert list(required.found.failed) == ["test_open_share"]
+    at_once = required.said.partition("= ERRORS =")[0]
+    assert "\ntest_open_share: Failed: hold is required" in at_once
 
 
 def test_a_known_failure(tmp_path: Path) -> None:
