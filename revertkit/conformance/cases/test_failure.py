@@ -119,7 +119,9 @@ def test_calling_again_answers_the_same(stage: Stage) -> None:
     if stage.claims("snapshots"):
         snapshot = stage.snapshot(share)
         if stage.claims("create_from_snapshot"):
-            assert stage.tree(stage.share(snapshot=snapshot.id)).record() == record
+            made = stage.share(snapshot=snapshot.id)
+            assert stage.tree(made).record() == record
+            stage.manager.delete_share(CONTEXT, made.id)
         if stage.claims("revert"):
             stage.planted(share, "second")
             stage.revert(snapshot)
@@ -127,11 +129,11 @@ def test_calling_again_answers_the_same(stage: Stage) -> None:
         stage.drop(snapshot)
     if stage.claims("extend"):
         assert stage.manager.extend_share(CONTEXT, share.id, 2).size == 2
+    assert stage.tree(share).record() == record
+    stage.manager.delete_share(CONTEXT, share.id)
     if stage.claims("shrink"):
         other = stage.share(2)
         assert stage.manager.shrink_share(CONTEXT, other.id, 1).size == 1
-    assert stage.tree(share).record() == record
-    stage.manager.delete_share(CONTEXT, share.id)
 
 
 @behaviour(21)
