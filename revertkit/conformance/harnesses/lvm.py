@@ -82,8 +82,12 @@ class LvmHarness(LocalHarness):
             self._remove(uuid)
 
     def spoil_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Let it overflow: write more to its share than it has room for."""
-        volume = Path("/dev") / self._group / named("share", snapshot.replica.id)
+        """Let it overflow: write more to its share than it has room for, and its siblings have, given more."""
+        name = named("share", snapshot.replica.id)
+        siblings = set(self._selected(f'origin="{name}"').values()) - {named("snap", snapshot.snapshot_id)}
+        for sibling in siblings:
+            _lvm("lvextend", "-L", "+256M", f"{self._group}/{sibling}")
+        volume = Path("/dev") / self._group / name
         at = mounts_of(volume)[0].target / "overflow"
         with at.open("wb") as file:
             for _ in range(snapshot.size * int(self.options.get("snapshot_percent", 100)) * GIB // 100 // 2**20 + 64):

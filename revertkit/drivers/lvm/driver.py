@@ -108,8 +108,10 @@ class LvmDriver(
         filesystems.renew(volume.path, volume.filesystem)
 
     def _readable(self, snapshot: SnapshotInstance) -> tuple[Volume, str]:
-        """See a snapshot that can be read, and what file system is in it: its share's."""
+        """See a snapshot that can be read and is the one on record, and what file system is in it: its share's."""
         seen = self.kind.look(snapshot.replica)
+        if strange := family.snapshot_identity(seen, snapshot):
+            raise Blocked(*strange)
         body = seen.body(snapshot.snapshot_id)
         if body is None or body.invalid or body.merging or seen.origin is None:
             raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be read: {body}")

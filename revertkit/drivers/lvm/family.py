@@ -117,8 +117,12 @@ def blockers(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
 
 def identities(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
     """Say whether the share's volume or the snapshot's is not there, or not the one on record."""
-    body = seen.body(snapshot.snapshot_id)
-    return [*identity(seen, snapshot.replica), *_identity("the snapshot's volume", body, snapshot.backend_id)]
+    return [*identity(seen, snapshot.replica), *snapshot_identity(seen, snapshot)]
+
+
+def snapshot_identity(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
+    """Say whether the snapshot's volume is not there, or not the one on record."""
+    return _identity("the snapshot's volume", seen.body(snapshot.snapshot_id), snapshot.backend_id)
 
 
 def _identity(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
