@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # The guest has two processors, and scenarios wait for one tool after the other: three keep both busy.
 AT_ONCE := -n 3
-# What `make test` takes of the conformance suite on real LVM and ZFS: interruptions, at points by a seed that it prints.
+# What `make test` takes of the conformance suite on real LVM and ZFS: interruptions, by a seed that it prints, and a stranger.
 SAMPLE := --points 2 -k 'test_faults and [revert] or snapshot_of_another_identity'
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
