@@ -95,14 +95,28 @@ class Kind(ABC, Generic[F]):
         """Refuse what `revert` would refuse; nothing changes."""
 
     @abstractmethod
-    def state(self, snapshot: SnapshotInstance) -> RevertState:
-        """Say how far a revert has come."""
+    def told(self, seen: F, snapshot: SnapshotInstance) -> RevertState:
+        """What the volumes tell of how far a revert has come."""
 
     @abstractmethod
     def revert(self, snapshot: SnapshotInstance) -> Reverted:
         """Turn the share back and leave it offline, or finish doing so."""
 
     # --- the same for both
+
+    def state(self, snapshot: SnapshotInstance) -> RevertState:
+        """Say how far a revert has come."""
+        return self.state_of(self.look(snapshot.replica), snapshot)
+
+    def state_of(self, seen: F, snapshot: SnapshotInstance) -> RevertState:
+        """Say so of volumes just seen.
+
+        Nothing online is taken for just reverted: a share comes online when the outcome is on record, so whoever still
+        asks with the record from before comes late, and its users have written to it since.
+        """
+        told = self.told(seen, snapshot)
+        late = told is RevertState.REVERTED and self.front.is_online(self.front.share(snapshot.replica))
+        return RevertState.UNCHANGED if late else told
 
     def look(self, share: Replica) -> F:
         """See the share's volumes as they are now, once none is suspended: LVM's tools would hang too."""

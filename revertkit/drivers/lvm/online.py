@@ -45,6 +45,10 @@ class Front:
         """Where the snapshot of this id is seen."""
         return Place(snapshot_id, self.root / f"snap-{snapshot_id}", read_only=True)
 
+    def is_online(self, place: Place) -> bool:
+        """Whether anything is mounted there."""
+        return mounts.mounted_at(place.directory) is not None
+
     def mount(self, place: Place, volume: Volume, kind: str) -> None:
         """Mount `volume`, by its device node and never by a UUID, which its snapshots share; `kind` is on it.
 
@@ -89,7 +93,7 @@ class Front:
     @contextmanager
     def put_back(self, place: Place, bring_online: Callable[[], object]) -> Iterator[None]:
         """Bring `place` online again, if it was, when what is done inside is refused: nothing has changed then."""
-        was_online = mounts.mounted_at(place.directory) is not None
+        was_online = self.is_online(place)
         try:
             yield
         except Blocked as refusal:

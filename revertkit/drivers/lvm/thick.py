@@ -181,14 +181,14 @@ class Thick(Kind[Family]):
             raise Blocked(*found)
         return RevertPreview(discards_bytes=round(body.size * (body.used_percent or 0) / 100))
 
-    def state(self, snapshot: SnapshotInstance) -> RevertState:
-        """Say how far a revert has come."""
-        return family.state(self.look(snapshot.replica), snapshot)
+    def told(self, seen: Family, snapshot: SnapshotInstance) -> RevertState:
+        """What the volumes tell of how far a revert has come."""
+        return family.state(seen, snapshot)
 
     def revert(self, snapshot: SnapshotInstance) -> Reverted:
         """Merge the snapshot into its share, take it anew, and leave the share offline; or finish doing so."""
         seen = self.look(snapshot.replica)
-        before = family.state(seen, snapshot)
+        before = self.state_of(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
             seen = self._begun(self._awake(seen, snapshot), snapshot)
         if before is not RevertState.REVERTED:
@@ -281,7 +281,7 @@ class Thick(Kind[Family]):
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""
         seen = self.look(snapshot.replica)
-        body, after = seen.body(snapshot.snapshot_id), family.state(seen, snapshot)
+        body, after = seen.body(snapshot.snapshot_id), self.told(seen, snapshot)
         sound = body is not None and body.read_only and not body.invalid and seen.origin is not None
         if after is not RevertState.REVERTED or not sound or family.identity(seen, snapshot.replica):
             raise BackendError(f"after the revert LVM says {after}: {body}")

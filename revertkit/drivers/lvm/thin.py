@@ -161,9 +161,9 @@ class Thin(Kind[Lineage]):
 
     # --- the revert
 
-    def state(self, snapshot: SnapshotInstance) -> RevertState:
-        """Say how far a revert has come."""
-        return lineage.state(self.look(snapshot.replica), snapshot)
+    def told(self, seen: Lineage, snapshot: SnapshotInstance) -> RevertState:
+        """What the volumes tell of how far a revert has come."""
+        return lineage.state(seen, snapshot)
 
     def check(self, snapshot: SnapshotInstance) -> RevertPreview:
         """Refuse what `revert` would refuse; nothing changes.
@@ -188,7 +188,7 @@ class Thin(Kind[Lineage]):
         """
         kernel.resume_suspended(self.group, rows.named("snap", snapshot.snapshot_id))
         seen = self.look(snapshot.replica)
-        before = lineage.state(seen, snapshot)
+        before = self.state_of(seen, snapshot)
         if before in (RevertState.UNCHANGED, RevertState.UNKNOWN):
             self._allowed(seen, snapshot)
             seen = self._set_aside(self._staged(seen, snapshot), snapshot)
@@ -229,7 +229,7 @@ class Thin(Kind[Lineage]):
     def _verified(self, snapshot: SnapshotInstance) -> Reverted:
         """Ask LVM whether it is so."""
         seen = self.look(snapshot.replica)
-        body, origin, after = seen.body(snapshot.snapshot_id), seen.origin, lineage.state(seen, snapshot)
+        body, origin, after = seen.body(snapshot.snapshot_id), seen.origin, self.told(seen, snapshot)
         sound = body and origin and body.read_only and not origin.read_only and origin.size == body.size
         if after is not RevertState.REVERTED or body is None or origin is None or not sound:
             raise BackendError(f"after the revert LVM says {after}: {origin}, {body}")
