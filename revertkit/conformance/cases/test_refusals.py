@@ -17,7 +17,7 @@ from revertkit.conformance.refusing import refused
 from revertkit.conformance.replicas import REVERTED, look, other, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.driver import SupportsSnapshots
+from revertkit.driver import SupportsMountableSnapshots, SupportsSnapshots
 from revertkit.errors import Blocked, Conflict, RevertkitError
 from revertkit.models import Share, Snapshot, SnapshotInstance, new_id
 
@@ -195,14 +195,21 @@ def test_snapshot_that_is_invalid(stage: Stage) -> None:
 @behaviour(10)
 @requires("revert")
 def test_snapshot_of_another_identity(stage: Stage) -> None:
-    """Something else stands in the target's place."""
+    """Something else stands in the target's place; it is neither copied nor mounted as the snapshot either."""
     share, snapshot = _two_deep(stage, stage.share())
     with stage.snapshot_of_another_identity(snapshot):
         refused(stage, share, snapshot)
-        if stage.claims("create_from_snapshot"):
-            with pytest.raises(RevertkitError):
-                stage.share(snapshot=snapshot.id)
+        _shown_to_nobody(stage, snapshot)
     stage.revert(snapshot)
+
+
+def _shown_to_nobody(stage: Stage, snapshot: Snapshot) -> None:
+    if stage.claims("create_from_snapshot"):
+        with pytest.raises(RevertkitError):
+            stage.share(snapshot=snapshot.id)
+    if stage.claims("mountable_snapshots"):
+        with pytest.raises(Blocked):
+            verbs(stage.driver, SupportsMountableSnapshots).ensure_snapshot(stage.instance(snapshot))
 
 
 @behaviour(10)

@@ -39,6 +39,17 @@ class IgnoresTheSnapshotsIdentity(Broken):
         )
 
 
+class MountsAStrangersSnapshot(Broken):
+    """Brings online whatever snapshot stands there."""
+
+    seen_by = "test_snapshot_of_another_identity"
+
+    def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
+        return super().ensure_snapshot(
+            snapshot.model_copy(update={"backend_id": self.target(snapshot).identity}),
+        )
+
+
 class IgnoresTheSharesIdentity(Broken):
     """Brings online whatever stands there."""
 
