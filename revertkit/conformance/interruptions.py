@@ -22,7 +22,7 @@ from revertkit.conformance.stage import Stage
 from revertkit.errors import BackendError, RevertkitError
 from revertkit.manager import ShareManager
 from revertkit.settings import Settings
-from revertkit.system.run import Completed, Moment, StepEvent, pretending, watching
+from revertkit.system.run import Completed, Moment, StepEvent, is_ours, pretending, watching
 
 Call = Callable[..., object]
 """A function of a module: it is told a manager, and plain arguments."""
@@ -104,7 +104,7 @@ def _listen() -> None:
 
 
 def _heard(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("subprocess.Popen", "os.posix_spawn", "os.system") and (step := _step.get()):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.system") and (step := _step.get()) and not is_ours():
         _past.append((step, str(arguments[1 if len(arguments) > 1 else 0])))
 
 

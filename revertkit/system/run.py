@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
-import threading
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from revertkit.errors import BackendError, CommandFailed
 
@@ -55,6 +56,7 @@ _watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
 Pretender = Callable[[Sequence[str]], "Completed | None"]
 _pretender: ContextVar[Pretender | None] = ContextVar("pretender", default=None)
 _operation: ContextVar[str | None] = ContextVar("operation", default=None)
+_ours: ContextVar[bool] = ContextVar("ours", default=False)
 
 
 @contextmanager
@@ -88,6 +90,11 @@ def operation(operation_id: str) -> Iterator[None]:
         yield
     finally:
         _operation.reset(token)
+
+
+def is_ours() -> bool:
+    """Whether the process that is just being started in this context is one of :func:`run`'s."""
+    return _ours.get()
 
 
 def _tell(event: StepEvent) -> None:
@@ -269,16 +276,6 @@ def become(argv: Sequence[str], transfer: str = "") -> NoReturn:
     os.execve(_path(argv[0]), list(argv), _environment(transfer))  # noqa: S606 - that is what it is for
 
 
-_HOW: dict[str, Any] = {
-    "_tty_out": False,
-    "_truncate_exc": False,
-    "_new_session": True,
-    "_bg": True,
-    "_bg_exc": False,
-}
-"""For `sh`: no terminal, whole errors, not our Ctrl-C, and waited for below."""
-
-
 def _log(event: str, **values: Any) -> None:
     from revertkit.log import get_logger  # late, as `sh`: a process that becomes another one logs nothing
 
@@ -289,6 +286,75 @@ def _path(name: str) -> str:
     if (path := tool(name)) is None:
         raise BackendError(f"{name} is not installed on this host (looked in {TOOL_PATH})")
     return path
+
+
+def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
+    """As :func:`run`.
+
+    What the tool says goes into memory and not into a pipe: it is never ended by SIGPIPE or kept waiting because we
+    have died, and no thread has to read it.
+    """
+    began = time.monotonic()
+    status, stderr = None, ""
+    try:
+        with _memory(stdin) as given, _memory() as said, _memory() as told:
+            process = _begun(words, stdin=subprocess.DEVNULL if stdin is None else given, stdout=said, stderr=told)
+            if in_time := _ends_within(timeout, process):
+                status = process.wait()
+            else:
+                process.terminate()
+                process.wait()
+            stdout, stderr = _read(said), _read(told)
+        if not in_time:
+            raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")
+        if status not in ok:
+            raise CommandFailed(words, status, stderr)
+        return Completed(process.returncode, stdout, stderr)
+    finally:
+        _log("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
+
+
+def _memory(text: str | None = None) -> IO[bytes]:
+    """Open a file that is only in memory, at the beginning of `text`."""
+    file = os.fdopen(os.memfd_create("revertkit"), "w+b", buffering=0)
+    file.write((text or "").encode(errors="surrogateescape"))
+    file.seek(0)
+    return file
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="surrogateescape")
+
+
+def _begun(words: list[str], **streams: Any) -> subprocess.Popen[bytes]:
+    path, ours = _path(words[0]), _ours.set(True)
+    try:
+        return subprocess.Popen([path, *words[1:]], env=_environment(), start_new_session=True, **streams)
+    except (OSError, ValueError) as failure:
+        raise BackendError(f"{words[0]} cannot be started: {failure}") from failure
+    finally:
+        _ours.reset(ours)
+
+
+def _ends_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for its end: not as ``Popen.wait`` does with a limit, by looking again and again."""
+    end, poll = os.pidfd_open(process.pid), select.poll()
+    try:
+        poll.register(end, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(end)
+
+
+_HOW: dict[str, Any] = {
+    "_tty_out": False,
+    "_truncate_exc": False,
+    "_new_session": True,
+    "_bg": True,
+    "_bg_exc": False,
+}
+"""For `sh`: no terminal, whole errors, not our Ctrl-C, and waited for below."""
 
 
 def _start(words: list[str], **how: Any) -> Any:
@@ -308,41 +374,6 @@ def _status(process: Any) -> int:
     with contextlib.suppress(sh.ErrorReturnCode):
         process.wait()
     return int(process.exit_code)
-
-
-def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
-    began = time.monotonic()
-    status, stderr = None, ""
-    process = _start(words, _in=stdin, _env=_environment())
-    try:
-        with _terminated_after(timeout, process) as expired:
-            status = _status(process)
-        stderr = process.stderr.decode(errors="surrogateescape")
-        if expired.is_set():
-            raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")
-        if status not in ok:
-            raise CommandFailed(words, status, stderr)
-        return Completed(status, process.stdout.decode(errors="surrogateescape"), stderr)
-    finally:
-        _log("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
-
-
-@contextmanager
-def _terminated_after(seconds: float, process: Any) -> Iterator[threading.Event]:
-    """Send SIGTERM in `seconds`, and say so; `sh`'s own time-out looks only ten times a second whether it is over."""
-    expired = threading.Event()
-
-    def terminate() -> None:
-        expired.set()
-        _terminate([process])
-
-    timer = threading.Timer(seconds, terminate)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield expired
-    finally:
-        timer.cancel()
 
 
 def _environment(transfer: str = "") -> dict[str, str]:

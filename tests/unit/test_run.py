@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from revertkit.system.run import (
     Completed,
     Moment,
     StepEvent,
+    is_ours,
     operation,
     pipe,
     pretending,
@@ -88,6 +90,34 @@ def test_input_reaches_the_tool_and_there_is_no_terminal() -> None:
     """stdin is what it is given; stdout is no terminal, so no tool colours or pages."""
     assert run(["cat"], stdin="a\nb").stdout == "a\nb"
     assert shell("test -t 1 && echo tty || echo none") == "none\n"
+
+
+def test_a_tool_never_waits_for_us_to_read_and_outlives_us() -> None:
+    """Whatever it says goes into memory: no pipe fills up, and none breaks under an LVM command when we are killed."""
+    assert shell("readlink /proc/self/fd/1").startswith("/memfd:revertkit")
+    assert len(run(["head", "-c", "3000000", "/dev/zero"]).stdout) == 3_000_000
+
+
+def test_what_is_no_text_comes_back_as_it_was() -> None:
+    """A file name may be any bytes; said by one tool it can be handed to the next."""
+    odd = shell("printf '\\377\\n'")
+    assert odd == "\udcff\n"
+    assert run(["printf", "%s", odd]).stdout == run(["cat"], stdin=odd).stdout == odd
+
+
+def test_what_cannot_be_an_argument_is_an_error() -> None:
+    """By the tool's name, as anything else that keeps it from being started."""
+    with pytest.raises(BackendError, match=r"true cannot be started: .*null byte"):
+        run(["true", "a\0b"])
+
+
+def test_whoever_hears_of_a_new_process_knows_ours() -> None:
+    """Ours is one that ``run`` starts, and only while it does."""
+    heard: list[bool] = []
+    sys.addaudithook(lambda event, _: heard.append(is_ours()) if event == "subprocess.Popen" else None)
+    run(["true"])
+    subprocess.run(["true"], check=True)
+    assert heard == [True, False]
 
 
 def test_over_time_a_command_gets_sigterm_and_may_end_its_work(tmp_path: Path) -> None:
