@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 
 # The guest has two processors, and scenarios wait for one tool after the other: three keep both busy.
 AT_ONCE := -n 3
-# What `make test` takes of the conformance suite on real LVM and ZFS: interruptions, by a seed that it prints, and a stranger.
-SAMPLE := --points 2 -k 'test_faults and [revert] or snapshot_of_another_identity'
+# What `make test` takes of the conformance suite on real LVM and ZFS: an interruption, by a seed that it prints.
+SAMPLE := --points 1 -k 'test_faults and [revert]'
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
 
+# What `make vm-conformance` runs: every case, with POINTS interruptions of each operation. A report each, so that it goes on
+# where it stopped; neighbours are of different backends, for `make -j2 vm-conformance`.
+POINTS ?= 1
+CASES := $(basename $(notdir $(wildcard revertkit/conformance/cases/test_*.py)))
+PROOFS := $(foreach cases,$(CASES),$(foreach backend,thick thin zfs,build/conformance/$(backend)-$(cases).json))
 # What `make vm-sweep` interrupts at each of its steps, in every way: a report each, so that it goes on where it stopped.
 SWEPT := revert revert_to_smaller create_snapshot delete_snapshot
 SWEEPS := $(foreach backend,thick thin zfs,$(SWEPT:%=build/sweep/$(backend)-%.json))
@@ -20,10 +25,10 @@ PAGES := $(wildcard *.md docs/* benchmarks/README.md benchmarks/revert.json benc
 	examples/btrfs/README.md revertkit/driver.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm bench-replication clean vm-core vm-up vm-test vm-sweep vm-powercut vm-ssh vm-down
+.PHONY: help demo test test-host lint types docs format bench bench-api bench-vm bench-replication clean vm-core vm-up vm-test vm-conformance vm-sweep vm-powercut vm-ssh vm-down
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +50,7 @@ test-host: $(VENV)/.dev  ## run the tests that need no VM
 	tests/packages
 	$(BIN)/python -m pytest tests
 
-vm-core: vm-up  ## run the core of the scenarios in the VM, then interrupt reverts there at a few moments drawn by chance
+vm-core: vm-up  ## run the core of the scenarios in the VM, then interrupt a revert on each backend at a moment drawn by chance
 	vm/test $(AT_ONCE) -m "core and not matrix"
 	for backend in thick thin zfs; do vm/conformance $$backend $(SAMPLE) || exit; done
 
@@ -55,6 +60,12 @@ vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at
 vm-test: vm-up  ## run every scenario in the VM, then those of power cuts and of two hosts from outside it
 	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(AT_ONCE) -m "matrix or not sample"
 	$(BIN)/python -m pytest scenario_tests/power scenario_tests/two_hosts
+
+vm-conformance: $(PROOFS)  ## run the whole conformance suite on real LVM and ZFS; hours, resumable
+
+build/conformance/%.json: $(SOURCES) | vm-up
+	REVERTKIT_VM_TEST_SECONDS=18000 vm/conformance $(word 1,$(subst -, ,$*)) --report $@ --points $(POINTS) \
+		-k '$(word 2,$(subst -, ,$*))'
 
 vm-sweep: $(SWEEPS)  ## interrupt reverts and snapshots at every step, on real LVM and ZFS; hours, resumable
 

@@ -119,7 +119,7 @@ def test_what_is_asked_wrongly_is_refused(tmp_path: Path, argv: tuple[str, ...],
 
 def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
     """As many points of each operation as are asked for, and the same ones again with the same seed."""
-    case = "revertkit.conformance.cases.test_failure::test_faults[revert]"
+    case = "revertkit.conformance.cases.test_sweeps::test_faults[revert]"
     first, again = (run(tmp_path, case, "--points", "3", "--seed", "7").found for _ in range(2))
     assert [one.swept for one in first.points if one.operation == "revert"] == [3]
     assert first.points == again.points
@@ -128,7 +128,7 @@ def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
 
 def test_a_point_is_run_again_by_its_name(tmp_path: Path) -> None:
     """As a failure calls it, with its recovery; it proves nothing, and a name that no point has is a failure."""
-    case = "revertkit.conformance.cases.test_failure::test_faults[revert]"
+    case = "revertkit.conformance.cases.test_sweeps::test_faults[revert]"
     ran = run(tmp_path, case, "--points", "revert: death after step 2 of")
     assert ran.status == 0
     point, recovery = ran.found.points

@@ -14,4 +14,5 @@ from revertkit.conformance.cases.test_refusals import *
 from revertkit.conformance.cases.test_replica_sweeps import *
 from revertkit.conformance.cases.test_replicas import *
 from revertkit.conformance.cases.test_second_look import *
+from revertkit.conformance.cases.test_sweeps import *
 from revertkit.conformance.cases.test_truth import *

@@ -1,4 +1,4 @@
-"""What is left when something goes wrong in the middle: errors, deaths, lies, and two who want the same at once."""
+"""What is told and left when something goes wrong, is called again, or two want the same at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import pytest
 
 from revertkit.capabilities import verbs
 from revertkit.conformance.requirements import behaviour, requires
-from revertkit.conformance.run import Run
 from revertkit.conformance.stage import ADDRESS, CONTEXT, Stage
-from revertkit.conformance.sweep import Sweep
-from revertkit.conformance.verbs import VERBS
 from revertkit.driver import SupportsSnapshots
 from revertkit.errors import Conflict, OperationFailed
 from revertkit.models import Replica, SnapshotInstance, new_id
@@ -22,31 +19,9 @@ __all__ = [
     "test_a_failure_is_told",
     "test_calling_again_answers_the_same",
     "test_deleting_what_is_not_there",
-    "test_faults",
-    "test_lies",
     "test_shares_do_not_meet",
     "test_two_at_once",
 ]
-EACH = [pytest.param(name, marks=requires(*verb.needs)) for name, verb in VERBS.items()]
-
-
-@behaviour(17, 18, 21, 22)
-@pytest.mark.parametrize("verb", EACH)
-def test_faults(stage: Stage, conformance: Run, verb: str) -> None:
-    """An error or a death, before and after each step, then recover: nothing is lost, and a retry succeeds.
-
-    What answers success is done. The data is the old or the snapshot's, as the record says, every snapshot is there
-    with its content, statuses are at rest, exports are as before, and what a client writes afterwards is still there
-    after another recovery. Half way it is shown to nobody; and after a few of the deaths recovery dies too.
-    """
-    conformance.points += Sweep(stage, verb, VERBS[verb]).interrupted_everywhere(conformance.options.points)
-
-
-@behaviour(13)
-@pytest.mark.parametrize("verb", EACH)
-def test_lies(stage: Stage, conformance: Run, verb: str) -> None:
-    """A command that answers success and did nothing is found out, or does no harm; then as after any failure."""
-    conformance.points.append(Sweep(stage, verb, VERBS[verb]).lied_to_everywhere(conformance.options.points))
 
 
 @behaviour(17)
