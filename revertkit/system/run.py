@@ -299,17 +299,15 @@ def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None)
     try:
         with _memory(stdin) as given, _memory() as said, _memory() as told:
             process = _begun(words, stdin=subprocess.DEVNULL if stdin is None else given, stdout=said, stderr=told)
-            if in_time := _ends_within(timeout, process):
-                status = process.wait()
-            else:
+            if expired := not _ends_within(timeout, process):
                 process.terminate()
-                process.wait()
+            status = process.wait()
             stdout, stderr = _read(said), _read(told)
-        if not in_time:
+        if expired:
             raise CommandFailed(words, None, f"no end after {timeout:g} s; {stderr}")
         if status not in ok:
             raise CommandFailed(words, status, stderr)
-        return Completed(process.returncode, stdout, stderr)
+        return Completed(status, stdout, stderr)
     finally:
         _log("command", argv=words, status=status, seconds=round(time.monotonic() - began, 3), stderr=stderr)
 
@@ -338,9 +336,15 @@ def _begun(words: list[str], **streams: Any) -> subprocess.Popen[bytes]:
 
 
 def _ends_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
-    """Wait for its end: not as ``Popen.wait`` does with a limit, by looking again and again."""
-    end, poll = os.pidfd_open(process.pid), select.poll()
+    """Wait for its end, which the kernel tells of; before Linux 5.3 it does not, and one has to look again and again."""
     try:
+        end = os.pidfd_open(process.pid)
+    except OSError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.returncode is not None
+    try:
+        poll = select.poll()
         poll.register(end, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
     finally:
