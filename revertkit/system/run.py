@@ -336,7 +336,7 @@ def _begun(words: list[str], **streams: Any) -> subprocess.Popen[bytes]:
 
 
 def _ends_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
-    """Wait for its end, which the kernel tells of; before Linux 5.3 it does not, and one has to look again and again."""
+    """Wait for its end, which the kernel tells of; one before Linux 5.3 has to be asked again and again."""
     try:
         end = os.pidfd_open(process.pid)
     except OSError:
