@@ -127,7 +127,7 @@ class Completed:
 def run(
     argv: Sequence[str | Path],
     *,
-    timeout: float = 600,
+    timeout: float | None = 600,
     ok: Sequence[int] = (0,),
     changes: bool = True,
     stdin: str | None = None,
@@ -137,7 +137,7 @@ def run(
 
     Args:
         argv: the tool's name (looked up in :data:`TOOL_PATH`) and its arguments.
-        timeout: seconds until SIGTERM.
+        timeout: seconds until SIGTERM; None for what has to come to its end, as a resize2fs that shrinks.
         ok: the exit statuses that are no failure.
         changes: whether it may change anything; one that only reads is no step.
         stdin: text for its standard input.
@@ -288,7 +288,7 @@ def _path(name: str) -> str:
     return path
 
 
-def _run(words: list[str], timeout: float, ok: Sequence[int], stdin: str | None) -> Completed:
+def _run(words: list[str], timeout: float | None, ok: Sequence[int], stdin: str | None) -> Completed:
     """As :func:`run`.
 
     What the tool says goes into memory and not into a pipe: it is never ended by SIGPIPE or kept waiting because we
@@ -335,7 +335,7 @@ def _begun(words: list[str], **streams: Any) -> subprocess.Popen[bytes]:
         _ours.reset(ours)
 
 
-def _ends_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
+def _ends_within(seconds: float | None, process: subprocess.Popen[bytes]) -> bool:
     """Wait for its end, which the kernel tells of; one before Linux 5.3 has to be asked again and again."""
     try:
         end = os.pidfd_open(process.pid)
@@ -346,7 +346,7 @@ def _ends_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
     try:
         poll = select.poll()
         poll.register(end, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
     finally:
         os.close(end)
 

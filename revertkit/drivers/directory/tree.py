@@ -16,7 +16,6 @@ TOOLS = {"cp": "coreutils", "rm": "coreutils", "du": "coreutils", "find": "findu
 """The tools used here, and the package that has each."""
 PART, GONE = ".part", ".gone"
 """How the name ends of a tree that is not there yet, and of one that is there no more."""
-_AS_LONG_AS_IT_TAKES = 30 * 24 * 3600.0
 # `cp --archive` drops extended attributes and still exits with 0: name all that has to arrive.
 _COPY = (
     *("cp", "--recursive", "--no-dereference", "--preserve=mode,ownership,timestamps,links,xattr"),
@@ -38,7 +37,7 @@ def copy(source: Path, target: Path) -> None:
         CommandFailed: something could not be read or kept; what stands at `target` is of no use.
         BackendError: nothing stands there, whatever the tool has answered.
     """
-    run([*_COPY, source, target], timeout=_AS_LONG_AS_IT_TAKES, name="copy the files")
+    run([*_COPY, source, target], timeout=None, name="copy the files")
     if not target.is_dir():
         raise BackendError(f"cp has not copied {source} to {target}")
 
@@ -86,7 +85,7 @@ def remove(path: Path) -> None:
 
 def _remove_for_good(gone: Path) -> None:
     try:
-        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES, name="remove what is not needed any more")
+        run([*_REMOVE, gone], timeout=None, name="remove what is not needed any more")
     except CommandFailed:
         if os.geteuid() == 0:
             raise
@@ -95,7 +94,7 @@ def _remove_for_good(gone: Path) -> None:
             ["find", gone, "-type", "d", "!", "-perm", "-700", "-execdir", "chmod", "u+rwx", "--", "{}", ";"],
             name="open up directories",
         )
-        run([*_REMOVE, gone], timeout=_AS_LONG_AS_IT_TAKES, name="remove what is not needed any more")
+        run([*_REMOVE, gone], timeout=None, name="remove what is not needed any more")
     if os.path.lexists(gone):
         raise BackendError(f"rm has not removed {gone}")
 
@@ -106,5 +105,5 @@ def bytes_used(tree: Path) -> int:
     Raises:
         CommandFailed: a part of it cannot be read.
     """
-    said = run(["du", "--summarize", "--block-size=1", "--", tree], timeout=_AS_LONG_AS_IT_TAKES, changes=False)
+    said = run(["du", "--summarize", "--block-size=1", "--", tree], timeout=None, changes=False)
     return int(said.stdout.split(maxsplit=1)[0])

@@ -19,8 +19,6 @@ SHARE_OPTIONS = {"ext4": ("nodev", "nosuid", "noatime"), "xfs": ("nodev", "nosui
 """What clients write is never a device or a privilege here, and reading changes nothing that a snapshot must keep."""
 SNAPSHOT_OPTIONS = {"ext4": ("ro", "nodev", "nosuid"), "xfs": ("ro", "nodev", "nosuid", "norecovery", "nouuid")}
 KNOWN = tuple(SHARE_OPTIONS)
-AS_LONG_AS_IT_TAKES = 30 * 24 * 3600.0
-"""A resize2fs that is ended in the middle of a shrink may leave a file system that nobody can mend."""
 
 
 def make(device: Path, kind: str) -> None:
@@ -57,9 +55,9 @@ def copy(source: Path, device: Path, kind: str) -> None:
     something in it, and zeros cannot be left out where an earlier volume may have left something else.
     """
     if kind == "xfs":
-        run(["dd", f"if={source}", f"of={device}", "bs=4M", "conv=fsync", "status=none"], timeout=AS_LONG_AS_IT_TAKES)
+        run(["dd", f"if={source}", f"of={device}", "bs=4M", "conv=fsync", "status=none"], timeout=None)
     else:
-        run(["e2image", "-ra", source, device], timeout=AS_LONG_AS_IT_TAKES)
+        run(["e2image", "-ra", source, device], timeout=None)
 
 
 def renew(device: Path, kind: str) -> None:
@@ -83,15 +81,15 @@ def _renew_ext4(device: Path) -> Completed:
         if "freshly checked" not in failure.stderr:
             raise
     _check(device)
-    return run(new_uuid, stdin="y\n", timeout=AS_LONG_AS_IT_TAKES)
+    return run(new_uuid, stdin="y\n", timeout=None)
 
 
 def grow(device: Path, top: Path, kind: str, size: int) -> None:
     """Grow the file system on `device`, mounted at `top`, to `size` GiB; it is that large already: fine."""
     if kind == "xfs":
-        run(["xfs_growfs", "-D", str(size * GIB // os.statvfs(top).f_frsize), top], timeout=AS_LONG_AS_IT_TAKES)
+        run(["xfs_growfs", "-D", str(size * GIB // os.statvfs(top).f_frsize), top], timeout=None)
     else:
-        run(["resize2fs", device, f"{size * GIB // 1024}K"], timeout=AS_LONG_AS_IT_TAKES)
+        run(["resize2fs", device, f"{size * GIB // 1024}K"], timeout=None)
 
 
 def fits(top: Path, size: int) -> None:
@@ -113,7 +111,7 @@ def shrink(device: Path, size: int) -> None:
     """
     _check(device)
     try:
-        run(["resize2fs", device, f"{size * GIB // 1024}K"], timeout=AS_LONG_AS_IT_TAKES)
+        run(["resize2fs", device, f"{size * GIB // 1024}K"], timeout=None)
     except CommandFailed as failure:
         if re.search(r"smaller than minimum|Not enough space", failure.stderr):
             raise Blocked(_too_much(f"{device}: {failure.stderr.strip().splitlines()[-1]}", size)) from failure
@@ -126,4 +124,4 @@ def _too_much(what: str, size: int) -> Blocker:
 
 def _check(device: Path) -> None:
     """Check and mend an ext4 before it is rebuilt, as resize2fs(8) and tune2fs(8) ask for; 1 says that it is mended."""
-    run(["e2fsck", "-f", "-p", device], ok=(0, 1), timeout=AS_LONG_AS_IT_TAKES)
+    run(["e2fsck", "-f", "-p", device], ok=(0, 1), timeout=None)
