@@ -9,7 +9,10 @@ import signal
 import time
 from pathlib import Path
 
-from revertkit.system.run import OPERATION_VARIABLE, TRANSFER_VARIABLE
+OPERATION_VARIABLE = "REVERTKIT_OPERATION"
+"""Every child process carries the id of its operation here, so that recovery can wait for a dead owner's children."""
+TRANSFER_VARIABLE = "REVERTKIT_TRANSFER"
+"""Either end of a transfer carries here what is sent, and after a space where it goes, so that others can end it."""
 
 
 def of_operation(operation_id: str) -> list[int]:
@@ -32,7 +35,7 @@ def _transfers(pid: int) -> set[tuple[str | None, bool]]:
 def wait_for_end(pids: list[int], seconds: float) -> list[int]:
     """Wait until these processes have ended, `seconds` at the most; answer those that have not."""
     deadline = time.monotonic() + seconds
-    return [pid for pid in pids if not _ended(pid, deadline)]
+    return [pid for pid in pids if not ends_within(pid, max(0, deadline - time.monotonic()))]
 
 
 def end(pids: list[int], seconds: float) -> list[int]:
@@ -43,7 +46,8 @@ def end(pids: list[int], seconds: float) -> list[int]:
     return wait_for_end(pids, seconds)
 
 
-def _ended(pid: int, deadline: float) -> bool:
+def ends_within(pid: int, seconds: float | None) -> bool:
+    """Wait for the end of a process, which the kernel tells of; None waits for as long as it takes."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -51,7 +55,7 @@ def _ended(pid: int, deadline: float) -> bool:
     try:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
-        return bool(poll.poll(max(0, deadline - time.monotonic()) * 1000))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
     finally:
         os.close(handle)
 

@@ -15,7 +15,7 @@ from revertkit.manager import ShareManager
 from revertkit.models import ShareReplica
 from revertkit.settings import BackendSettings, Settings
 from revertkit.status import ReplicaState
-from revertkit.system.run import OPERATION_VARIABLE
+from revertkit.system.processes import OPERATION_VARIABLE
 
 
 def roots(state: Path) -> tuple[Path, Path]:

@@ -24,7 +24,8 @@ from revertkit.drivers.zfs import listing, streams
 from revertkit.drivers.zfs.listing import Dataset, Health, Point
 from revertkit.drivers.zfs.streams import Progress, Resumable
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
-from revertkit.system.run import pipe, run, step
+from revertkit.system.pipe import pipe
+from revertkit.system.run import run, step
 
 NO_DATASET = "dataset does not exist"
 NOT_REMOUNTED = "property may be set but unable to remount filesystem"
