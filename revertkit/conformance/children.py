@@ -1,4 +1,4 @@
-"""Processes beside the suite's own: one that keeps a file open, and one that is killed on the way.
+"""Processes beside the suite's own: one that keeps a directory in use, and one that is killed on the way.
 
 A killed one comes from multiprocessing's fork server, which has imported everything once: a new interpreter would cost
 an emulated machine seconds, and a fork of pytest's own process would have its threads.
@@ -20,7 +20,7 @@ SECONDS = 1800.0
 
 @contextmanager
 def held_open(path: Path) -> Iterator[int]:
-    """Keep a file of `path` open, which is a file or a directory, in a process of its own; answer its id."""
+    """Keep the directory `path` in use, as the working directory of a process of its own; answer its id."""
     with subprocess.Popen(["/bin/sleep", str(SECONDS)], cwd=path, stdin=subprocess.DEVNULL) as holder:
         try:
             yield holder.pid

@@ -160,7 +160,7 @@ class LocalHarness(Harness):
 
     @contextmanager
     def hold(self, tree: Tree) -> Iterator[str]:
-        """Let a process of its own read a file of it."""
+        """Let a process of its own work in it."""
         assert isinstance(tree, LocalTree)
         with held_open(tree.path) as pid:
             yield str(pid)
