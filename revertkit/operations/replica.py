@@ -14,6 +14,8 @@ from revertkit import quota
 from revertkit.capabilities import verbs
 from revertkit.driver import SupportsReplication
 from revertkit.errors import Conflict, InvalidInput, NotSupported
+from revertkit.locks import Busy
+from revertkit.log import get_logger
 from revertkit.models import (
     Context,
     Operation,
@@ -27,6 +29,7 @@ from revertkit.models import (
     new_id,
 )
 from revertkit.operations.look import look
+from revertkit.operations.online import bring_resting_online, keep
 from revertkit.operations.share import operation_for
 from revertkit.operations.site import Site
 from revertkit.operations.story import BESIDE, Case, Story, Work, begin, check_in
@@ -34,6 +37,8 @@ from revertkit.status import FOLLOWING, TRANSITIONS, ReplicaState, Status
 from revertkit.store import move, move_state, operations, replicas, shares, snapshots
 from revertkit.store.tables import instances
 from revertkit.store.tables import replicas as replicas_table
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,21 @@ class DeleteReplica(OfReplica):
         """Remove it from its backend, and its snapshots."""
         self.replication(case).delete_replica(case.other.replica, self.instances(case))
         return Work()
+
+    def conclude(self, case: Case, said: str) -> None:
+        """End it; then bring the active one online anew, for that is where it lets go of what it kept for this one.
+
+        While somebody works on the share, or where it is another host's, that is left to the next time it comes online.
+        """
+        super().conclude(case, said)
+        try:
+            with case.site.locks.hold(case.share.id):
+                if found := bring_resting_online(case.site, case.share.id):
+                    keep(case.site, *found)
+        except Busy:
+            pass
+        except Exception as failure:
+            log.warning("share cannot be brought online", share=case.share.id, exc_info=failure)
 
     def close(self, tx: Connection, case: Case, outcome: Outcome) -> None:
         """Remove the row too, once the backend has nothing left of it."""

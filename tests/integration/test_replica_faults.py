@@ -33,8 +33,9 @@ VERBS: dict[str, Verb] = {
 }
 KNOWN = ("promote back", "revert", "create snapshot", "delete snapshot", "extend", "allow access")
 """Verbs that test_faults.py has, or that are here twice: they fail at each third point, and die at each."""
-COPES = ("resync", "copy anew", "promote", "allow", "revert", "create snapshot")
-"""A look that fails is told; a promotion whose last look fails is refused; a revert asks and goes on."""
+COPES = ("delete replica", "resync", "copy anew", "promote", "allow", "revert", "create snapshot")
+"""A look that fails is told; a promotion whose last look fails is refused; a revert asks and goes on; when a replica is
+gone, the active one comes online anew another time."""
 
 
 @pytest.fixture

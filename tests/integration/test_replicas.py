@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from replicated import TYPE, World, assert_whole, open_manager, replicated
@@ -25,7 +26,7 @@ from revertkit.errors import (
     RevertkitError,
 )
 from revertkit.manager import ShareManager
-from revertkit.models import Context, MessageLevel, ReplicaReport
+from revertkit.models import Context, ExportLocation, MessageLevel, Replica, ReplicaReport
 from revertkit.status import ReplicaState, Status
 
 
@@ -75,6 +76,27 @@ def test_a_replica_from_first_to_last(manager: ShareManager) -> None:
     manager.delete_snapshot(CONTEXT, "first")
     manager.delete_share(CONTEXT, "share")
     assert manager.replicas(CONTEXT) == []
+
+
+def test_the_active_one_lets_go_of_a_replica_that_is_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is brought online anew, by a record without that one. What goes wrong with that leaves the replica deleted."""
+    ensure, told = MemoryDriver.ensure_share, list[tuple[str, ...]]()
+
+    def watched(driver: MemoryDriver, share: Replica) -> list[ExportLocation]:
+        if share.state is ReplicaState.ACTIVE:
+            told.append(share.peers)
+        return ensure(driver, share)
+
+    monkeypatch.setattr(MemoryDriver, "ensure_share", watched)
+    world.manager.delete_replica(CONTEXT, world.third)
+    assert told == [(world.far,)]
+    with world.manager.site.locks.hold(world.share.id):
+        world.manager.delete_replica(CONTEXT, world.far)
+    assert told == [(world.far,)], "somebody works on the share"
+    again = world.manager.create_replica(CONTEXT, world.share.id, pool="far")
+    monkeypatch.setattr(MemoryDriver, "ensure_share", Mock(side_effect=BackendError("out of reach")))
+    world.manager.delete_replica(CONTEXT, again.id)
+    assert [one.active for one in world.manager.replicas(CONTEXT, world.share.id)] == [True]
 
 
 def test_a_revert_leaves_every_other_replica_out_of_sync_and_a_look_leads_it_back(world: World) -> None:
