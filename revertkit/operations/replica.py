@@ -1,6 +1,7 @@
 """Making and deleting a replica, and looking at one by hand; promoting one is in promote.py, the look in look.py.
 
-Making and deleting one touch nothing else, so they hold the replica's lock, never the share's: its users go on.
+Making and deleting one touch nothing else, so they hold the replica's lock and not the share's: its users go on. Only
+when a deletion is on record the share's is taken for a moment, if nobody has it, to bring the active one online anew.
 """
 
 from __future__ import annotations

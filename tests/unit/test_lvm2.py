@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from revertkit.capabilities import Capability, discover
 from revertkit.drivers.lvm import LvmDriver, failures, family, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
+from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.rows import Volume
+from revertkit.drivers.lvm.thick import Thick
 from revertkit.errors import BackendError, CommandFailed, InvalidInput
 from revertkit.models import Replica, RevertState, SnapshotInstance
 from revertkit.system.run import Completed
@@ -126,6 +128,18 @@ def test_once_recorded_it_is_a_snapshot_like_any_other() -> None:
     fresh = replace(ROOM, name="snap-i1", origin="share-r1")
     on_record = SNAPSHOT.model_copy(update={"backend_id": "new"})
     assert family.state(look(ORIGIN, fresh), on_record) is RevertState.UNCHANGED
+
+
+@pytest.mark.parametrize(("online", "state"), [(False, RevertState.REVERTED), (True, RevertState.UNKNOWN)])
+def test_what_is_online_is_not_taken_for_just_reverted(
+    online: bool, state: RevertState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its users may have written to it since; nor is it unchanged, or recovery would say that nothing has happened."""
+    monkeypatch.setattr(Front, "is_online", lambda *_: online)
+    thick = Thick(group="vg0", front=Front(tmp_path, None), ensure_share=lambda _: None, percent=25)
+    fresh = replace(ROOM, name="snap-i1", origin="share-r1", read_only=True)
+    assert thick.state_of(look(ORIGIN, fresh), SNAPSHOT) is state
+    assert thick.state_of(look(ORIGIN, BODY), SNAPSHOT) is RevertState.UNCHANGED
 
 
 def test_only_a_room_that_never_began_is_swept() -> None:

@@ -112,11 +112,12 @@ class Kind(ABC, Generic[F]):
         """Say so of volumes just seen.
 
         Nothing online is taken for just reverted: a share comes online when the outcome is on record, so whoever still
-        asks with the record from before comes late, and its users have written to it since.
+        asks with the record from before comes late, and its users have written to it since. Or somebody has mounted by
+        hand what nobody has recorded: then it is not unchanged either, and once it is unmounted it is reverted again.
         """
         told = self.told(seen, snapshot)
-        late = told is RevertState.REVERTED and self.front.is_online(self.front.share(snapshot.replica))
-        return RevertState.UNCHANGED if late else told
+        open_to_users = told is RevertState.REVERTED and self.front.is_online(self.front.share(snapshot.replica))
+        return RevertState.UNKNOWN if open_to_users else told
 
     def look(self, share: Replica) -> F:
         """See the share's volumes as they are now, once none is suspended: LVM's tools would hang too."""
