@@ -10,14 +10,12 @@ SAMPLE := --points 1 -k 'test_faults and [revert]'
 # Turns of each revert in `make bench-vm`.
 TIMES ?= 5
 
-# What `make vm-conformance` runs: every case, with POINTS interruptions of each operation. A report each, so that it goes on
-# where it stopped; neighbours are of different backends, for `make -j2 vm-conformance`.
+# Interruptions of each operation in `make vm-conformance`.
 POINTS ?= 1
-CASES := $(basename $(notdir $(wildcard revertkit/conformance/cases/test_*.py)))
-PROOFS := $(foreach cases,$(CASES),$(foreach backend,thick thin zfs,build/conformance/$(backend)-$(cases).json))
+BACKENDS := thick thin zfs
 # What `make vm-sweep` interrupts at each of its steps, in every way: a report each, so that it goes on where it stopped.
 SWEPT := revert revert_to_smaller create_snapshot delete_snapshot
-SWEEPS := $(foreach backend,thick thin zfs,$(SWEPT:%=build/sweep/$(backend)-%.json))
+SWEEPS := $(foreach backend,$(BACKENDS),$(SWEPT:%=build/sweep/$(backend)-%.json))
 SOURCES := $(shell find revertkit -name '*.py')
 
 # What is on the site: the documents, and what they link to, each where it is here so that every link holds.
@@ -52,7 +50,7 @@ test-host: $(VENV)/.dev  ## run the tests that need no VM
 
 vm-core: vm-up  ## run the core of the scenarios in the VM, then interrupt a revert on each backend at a moment drawn by chance
 	vm/test $(AT_ONCE) -m "core and not matrix"
-	for backend in thick thin zfs; do vm/conformance $$backend $(SAMPLE) || exit; done
+	for backend in $(BACKENDS); do vm/conformance $$backend $(SAMPLE) || exit; done
 
 vm-up: $(VENV)/.dev  ## bring up the VM with LVM, ZFS and NFS; builds its box at first
 	vm/up
@@ -61,11 +59,10 @@ vm-test: vm-up  ## run every scenario in the VM, then those of power cuts and of
 	REVERTKIT_VM_TEST_SECONDS=$${REVERTKIT_VM_TEST_SECONDS:-10800} vm/test $(AT_ONCE) -m "matrix or not sample"
 	$(BIN)/python -m pytest scenario_tests/power scenario_tests/two_hosts
 
-vm-conformance: $(PROOFS)  ## run the whole conformance suite on real LVM and ZFS; hours, resumable
+vm-conformance: $(BACKENDS:%=build/conformance/%.json)  ## run the whole conformance suite on real LVM and ZFS; hours
 
 build/conformance/%.json: $(SOURCES) | vm-up
-	REVERTKIT_VM_TEST_SECONDS=18000 vm/conformance $(word 1,$(subst -, ,$*)) --report $@ --points $(POINTS) \
-		-k '$(word 2,$(subst -, ,$*))'
+	REVERTKIT_VM_TEST_SECONDS=18000 vm/conformance $* --report $@ --points $(POINTS)
 
 vm-sweep: $(SWEEPS)  ## interrupt reverts and snapshots at every step, on real LVM and ZFS; hours, resumable
 
