@@ -181,7 +181,7 @@ class RevertToSnapshot(Story):
         if state is RevertState.UNCHANGED:
             self.finish(case, Outcome.UNCHANGED, "nothing was changed", online)
         elif state is RevertState.UNKNOWN:
-            self.fail(case, BackendError("the backend cannot say how far the revert came"))
+            self.fail(case, BackendError("the revert was interrupted"))
         else:
             self.run(case, again=True)
 
@@ -207,7 +207,8 @@ class RevertToSnapshot(Story):
         except Exception as second:  # noqa: BLE001 - both are told
             return f"{failure}; then, looking at what was left: {second}"
         if state is RevertState.UNKNOWN:
-            return f"{failure}; the share is offline, and its backend cannot say how far the revert came"
+            unknown = "the backend cannot say how far it came, and the share stays as it was found"
+            return f"{failure}; {unknown}: if somebody has mounted it by hand, unmount it"
         return f"{failure}; the share is {state} and offline, no snapshot was lost"
 
 

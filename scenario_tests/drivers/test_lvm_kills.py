@@ -107,6 +107,21 @@ def test_the_power_goes_between_the_end_of_a_merge_and_the_removal_of_its_volume
     assert not [v for v in lvm2.volumes(GROUP) if v.tag("snapshot") == fresh.snapshot_id]
 
 
+def test_mounted_by_hand_before_it_is_recorded(small: Bench) -> None:
+    """What somebody can write to is not said to be just reverted, nor untouched; unmounted, it is reverted."""
+    fill(small.top, "A")
+    wanted = manifest(small.top)
+    snapshot = small.snap()
+    disturb(small.top)
+    small.driver.revert_to_snapshot(snapshot)
+    sh("mount", small.volume().path, small.top)
+    assert small.driver.revert_state(snapshot) is RevertState.UNKNOWN
+    sh("umount", small.top)
+    assert small.driver.revert_state(snapshot) is RevertState.REVERTED
+    fresh = small.revert(snapshot)
+    assert manifest(small.top) == wanted == small.content(fresh)
+
+
 def split_by_hand(bench: Bench, snapshot: SnapshotInstance) -> None:
     """Take the snapshot off its origin and leave its volume, as LVM's first change of the metadata does."""
     sh("lvconvert", "-y", "--splitsnapshot", f"{GROUP}/{rows.named('snap', snapshot.snapshot_id)}")

@@ -14,7 +14,7 @@ from revertkit.drivers.memory.driver import merge
 from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import BackendError, Blocked, Conflict, InvalidInput, OperationFailed, StoreError
 from revertkit.manager import ShareManager
-from revertkit.models import Blocker, Operation, Replica, Share
+from revertkit.models import Blocker, Operation, Replica, RevertState, Share
 from revertkit.operations import recover as recovery
 from revertkit.operations import revert as revert_story
 from revertkit.operations.site import Site
@@ -391,6 +391,23 @@ def test_a_resize_that_leaves_the_share_offline_says_so(
     monkeypatch.setattr(MemoryDriver, "ensure_share", unmounted)
     with pytest.raises(OperationFailed, match=r"out of order; it is offline: no mount; .*`revertkit recover`"):
         manager.extend_share(CONTEXT, share.id, 20)
+
+
+def test_a_revert_of_which_nobody_can_say_how_far_it_came_stays_as_it_is(
+    manager: ShareManager, state: Path, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has mounted it, say, before it was on record: told so, with the mend, and finished after that."""
+    snapshot = manager.create_snapshot(CONTEXT, share.id)
+    interrupted(state, lambda m: m.revert_to_snapshot(CONTEXT, snapshot.id))
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDriver, "revert_state", lambda *_: RevertState.UNKNOWN)
+        (told,) = manager.recover()
+    assert not told.at_rest
+    assert "interrupted; the backend cannot say how far it came" in told.found
+    assert "if somebody has mounted it by hand, unmount it; mend that and run `revertkit recover`" in told.found
+    assert manager.share(CONTEXT, share.id).status is Status.REVERTING_ERROR
+    assert all(told.at_rest for told in manager.recover())
+    assert_at_rest(manager)
 
 
 def test_what_a_failed_revert_says_is_what_is_on_record(
