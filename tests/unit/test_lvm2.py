@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from revertkit.capabilities import Capability, discover
-from revertkit.drivers.lvm import LvmDriver, failures, family, kernel, lvm2, rows
+from revertkit.drivers.lvm import LvmDriver, adopt, failures, family, kernel, lvm2, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.rows import Volume
@@ -148,6 +148,18 @@ def test_only_a_room_that_never_began_is_swept() -> None:
     assert family.leftovers(look(ORIGIN, ROOM)) == []
     assert family.leftovers(look(ORIGIN, replace(ROOM, origin="share-r1"))) == []
     assert family.leftovers(look(ORIGIN, BODY, replace(ROOM, tags=frozenset()))) == []
+
+
+def test_an_adopted_snapshot_that_is_called_like_a_room_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tagged, and killed before it had its name: it neither says "half way" nor is removed when it is let go of."""
+    adopted = replace(BODY, name="room-monday")
+    assert (look(ORIGIN, adopted).rooms, look(ORIGIN, adopted).halfway) == ((), ())
+    monkeypatch.setattr(lvm2, "volumes", lambda group: [ORIGIN, adopted])
+    marked: list[Volume] = []
+    monkeypatch.setattr(lvm2, "mark", lambda volume, **_: marked.append(volume))
+    monkeypatch.setattr(lvm2, "remove", lambda *found: pytest.fail("it is removed") if found else None)
+    adopt.let_go_of_snapshot(LvmDriver("b", LvmDriver.Options(volume_group="vg0")).kind, SNAPSHOT)
+    assert marked == [adopted]
 
 
 def test_a_husk_is_no_snapshot_and_is_known_by_name_and_tags() -> None:

@@ -147,6 +147,14 @@ def test_another_pool_s_volumes_are_not_ours() -> None:
     assert family.family([OLD, BODY, STAGE], "r1").origin is None, "nor are they a thick backend's of the same group"
 
 
+@pytest.mark.parametrize("name", ["old-monday", "new-monday"])
+def test_an_adopted_snapshot_that_has_its_name_still_is_no_leftover(name: str) -> None:
+    """Tagged, and killed before it was renamed: what a revert has left is removed, and this is not."""
+    adopted = replace(BODY, name=name)
+    assert (look(OLD, adopted).rooms, look(adopted).halfway) == ((), ())
+    assert look(OLD, adopted, ASIDE).rooms == (ASIDE,)
+
+
 def test_a_full_pool_and_a_sick_one(monkeypatch: pytest.MonkeyPatch) -> None:
     full = replace(POOL, metadata_percent=96.5)
     (blocker,) = lineage.full(full, 95)

@@ -199,7 +199,7 @@ def let_go_of_snapshot(kind: Kind[Any], wanted: SnapshotInstance) -> None:
     volumes = lvm2.volumes(kind.group)
     _refuse(family.halfway(kind.family(volumes, wanted.replica.id)))
     ours = [v for v in volumes if v.tag("snapshot") == wanted.snapshot_id]
-    rooms = [v for v in ours if v.name.startswith("room-")]
+    rooms = [v for v in ours if family.is_room(v)]
     lvm2.remove(*rooms)  # of a revert that never began: without our snapshot it would say "half way"
     for volume in (v for v in ours if v not in rooms):
         with blocking():

@@ -70,9 +70,15 @@ def family(volumes: Sequence[Volume], replica_id: str) -> Family:
     return Family(
         origin=next((v for v in ours if v.name == name and not v.origin), None),
         snapshots=tuple(v for v in volumes if v.origin == name),
-        rooms=tuple(v for v in ours if v.name.startswith("room-")),
+        rooms=tuple(v for v in ours if is_room(v)),
         husks=tuple(v for v in ours if v.name.startswith("snap-") and not v.origin),
     )
+
+
+def is_room(volume: Volume) -> bool:
+    """Whether a revert has reserved it; what is merely called so may be an adopted snapshot that has its name still."""
+    snapshot = volume.tag("snapshot")
+    return snapshot is not None and volume.name == rows.named("room", snapshot)
 
 
 def state(seen: Family, snapshot: SnapshotInstance) -> RevertState:

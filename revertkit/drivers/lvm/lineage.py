@@ -3,7 +3,8 @@
 Pure: no command runs here. A revert never merges: ``lvconvert --merge`` of a thin snapshot takes its siblings their
 origin, and none of those can be merged afterwards (lvm2 issue 193). It swaps in a new volume made from the snapshot,
 whose tags say whose turn it is: `was`, the uuid of the volume that it replaces, and `reverted`, the snapshot. What
-belongs to a share is what carries its tag, never what LVM calls its origin::
+belongs to a share is what carries its tag, never what LVM calls its origin; what carries a snapshot's too is none of
+these, whatever it was called when it was adopted::
 
     share-R        new-I    old-I
     old            –        –        nothing begun
@@ -49,7 +50,7 @@ def lineage(volumes: Sequence[Volume], replica_id: str, pool: str) -> Lineage:
     return Lineage(
         origin=next((v for v in ours if v.name == name), None),
         snapshots=tuple(v for v in ours if v.name.startswith("snap-") and v.tag("snapshot")),
-        rooms=tuple(v for v in ours if v.name.startswith(("new-", "old-"))),
+        rooms=tuple(v for v in ours if v.name.startswith(("new-", "old-")) and not v.tag("snapshot")),
         pool=pool_in(volumes, pool),
     )
 
