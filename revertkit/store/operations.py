@@ -92,8 +92,9 @@ def reverted_to(tx: Connection, share_id: str, since: datetime) -> list[str]:
     """Name what a replica that has followed up to `since` may have to be turned back to: the first that it holds.
 
     Each that the share was, or may have been, reverted to after that, the oldest snapshot first. Before them, newest
-    first, what is on record and not older than the target of the last such revert: that was the most recent snapshot,
-    so what is newer was taken afterwards, and a replica that holds it has followed that far in a look that was cut.
+    first, what is on record and not older than the oldest of these targets: that was the most recent snapshot when the
+    share was reverted to it, so what is newer was taken afterwards, nothing has discarded it, and a replica that holds
+    it has followed that far in a look that was cut.
     """
     changed = operations.c.outcome.is_(None) | (operations.c.outcome != Outcome.UNCHANGED)
     query = select(snapshots.c.id, snapshots.c.created_at).join(operations, operations.c.snapshot_id == snapshots.c.id)
@@ -103,13 +104,13 @@ def reverted_to(tx: Connection, share_id: str, since: datetime) -> list[str]:
         operations.c.created_at > since,
         changed,
     )
-    targets = tx.execute(query.order_by(operations.c.created_at)).all()
+    targets = tx.execute(query).all()
     if not targets:
         return []
     kept = select(snapshots.c.id).where(snapshots.c.share_id == share_id, snapshots.c.deleted_at.is_(None))
-    kept = kept.where(snapshots.c.created_at >= targets[-1].created_at).order_by(snapshots.c.created_at.desc())
-    oldest_first = [one.id for one in sorted(targets, key=lambda one: one.created_at)]
-    return list(dict.fromkeys([*tx.execute(kept).scalars(), *oldest_first]))
+    oldest_first = sorted(targets, key=lambda one: one.created_at)
+    kept = kept.where(snapshots.c.created_at >= oldest_first[0].created_at).order_by(snapshots.c.created_at.desc())
+    return list(dict.fromkeys([*tx.execute(kept).scalars(), *(one.id for one in oldest_first)]))
 
 
 def _operation(row: Row[Any]) -> Operation:

@@ -451,3 +451,30 @@ def test_what_a_dead_look_has_brought_since_a_revert_is_kept(one_host: ShareMana
         assert world.files()["letter"] in {0: (b"newer",), 1: (b"since",), 2: (b"at last",)}[len(held)]
         brought.add(len(held))
     assert brought == {0, 1, 2}
+
+
+def test_what_a_dead_look_has_brought_is_kept_when_a_later_snapshot_was_reverted_to(one_host: ShareManager) -> None:
+    """It has followed past the first revert, and never saw the target of the second: nothing has discarded that."""
+    manager = one_host
+    world = World(manager)
+    manager.delete_replica(CONTEXT, world.third)
+    manager.revert_to_snapshot(CONTEXT, "newer")
+    world.write({"letter": b"since"})
+    first = manager.create_snapshot(CONTEXT, "share", name="first")
+    again = world.kept()
+    brought = set()
+    total = len(stopped(lambda: manager.resync_replica(CONTEXT, world.far), 0, None))
+    for last in range(1, total + 1):
+        again()
+        with suppress(Killed):
+            stopped(lambda: manager.resync_replica(CONTEXT, world.far), last, Killed())
+        held = STORAGE["far"][world.far].ours(first.id) is not None
+        world.write({"letter": b"at last"})
+        manager.create_snapshot(CONTEXT, "share", name="second")
+        manager.revert_to_snapshot(CONTEXT, "second")
+        with MemoryDriver.away("fast"):
+            manager.promote_replica(CONTEXT, world.far, force=True)
+        assert (STORAGE["far"][world.far].ours(first.id) is not None) is held, f"stopped at {last} of {total}"
+        assert world.files()["letter"] == (b"since" if held else b"newer")
+        brought.add(held)
+    assert brought == {False, True}
