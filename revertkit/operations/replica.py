@@ -269,11 +269,16 @@ def _refuse_last_copy(tx: Connection, replica: ShareReplica, or_else: str = "") 
 
 
 def _refuse_held_up(replica: ShareReplica) -> None:
-    """What holds up a replica that could follow may be a snapshot that the active one has lost behind our back."""
-    if replica.replica_state is ReplicaState.ERROR and replica.in_sync_at and not replica.needs_full_copy:
+    """What holds up a replica that could follow may be a snapshot that the active one has lost behind our back.
+
+    That is on record in words alone, and a look that fails after it has words of its own: neither is passed over.
+    """
+    if replica.replica_state is ReplicaState.IN_SYNC or replica.needs_full_copy or not replica.in_sync_at:
+        return
+    if replica.found or replica.replica_state is ReplicaState.ERROR:
         raise Conflict(
-            f"replica {replica.id} is in error, and may hold what the active replica has not: {replica.found}; mend "
-            "that first, or delete the replica by force"
+            f"replica {replica.id} is {replica.replica_state}, and may hold what the active replica has not: "
+            f"{replica.found}; mend that and look again (resync), or delete the replica by force"
         )
 
 

@@ -100,6 +100,33 @@ def test_one_destroyed_on_the_active_one_is_not_lost_with_its_last_copy(world: W
     assert dict(world.files()) == World.KEPT
 
 
+@pytest.mark.parametrize("later", ["a look that fails", "a look that is killed", "a revert"])
+def test_a_last_copy_is_not_forgotten(world: World, monkeypatch: pytest.MonkeyPatch, later: str) -> None:
+    """Whatever became of the next look: a deletion without force does not take the last copy of a snapshot along."""
+    destroy(world, world.fast, "newer")
+    world.manager.resync_replica(CONTEXT, world.far)
+    if later == "a look that fails":
+        with MemoryDriver.away("fast"):
+            world.manager.resync_replica(CONTEXT, world.far)
+    elif later == "a look that is killed":
+        monkeypatch.setattr(MemoryDriver, "update_replica_state", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.manager.resync_replica(CONTEXT, world.far)
+    else:
+        world.manager.create_snapshot(CONTEXT, "share", name="newest")
+        world.manager.revert_to_snapshot(CONTEXT, "newest")
+    assert world.replica(world.far).replica_state is ReplicaState.OUT_OF_SYNC
+    with pytest.raises(Conflict, match="by force"):
+        world.manager.delete_replica(CONTEXT, world.far)
+    world.manager.promote_replica(CONTEXT, world.far, force=True)
+    assert world.snapshot("newer").status is Status.AVAILABLE
+
+
+def killed(*_: Any) -> ReplicaReport:
+    """Be a look that leaves its record as its beginning has written it."""
+    raise KeyboardInterrupt
+
+
 def test_one_that_is_deleted_during_a_look_is_no_last_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver sees it on the replica alone, and on the list that it was given."""
     update = MemoryDriver.update_replica_state
