@@ -101,6 +101,10 @@ def look(*volumes: Volume) -> Family:
     return family.family(volumes, "r1")
 
 
+def thick(root: Path) -> Thick:
+    return Thick(group="vg0", front=Front(root, None), ensure_share=lambda _: None, percent=25)
+
+
 def kinds(*volumes: Volume) -> list[str]:
     return [b.kind for b in family.blockers(look(*volumes), SNAPSHOT)]
 
@@ -136,10 +140,9 @@ def test_what_is_online_is_not_taken_for_just_reverted(
 ) -> None:
     """Its users may have written to it since; nor is it unchanged, or recovery would say that nothing has happened."""
     monkeypatch.setattr(Front, "is_online", lambda *_: online)
-    thick = Thick(group="vg0", front=Front(tmp_path, None), ensure_share=lambda _: None, percent=25)
     fresh = replace(ROOM, name="snap-i1", origin="share-r1", read_only=True)
-    assert thick.state_of(look(ORIGIN, fresh), SNAPSHOT) is state
-    assert thick.state_of(look(ORIGIN, BODY), SNAPSHOT) is RevertState.UNCHANGED
+    assert thick(tmp_path).state_of(look(ORIGIN, fresh), SNAPSHOT) is state
+    assert thick(tmp_path).state_of(look(ORIGIN, BODY), SNAPSHOT) is RevertState.UNCHANGED
 
 
 def test_only_a_room_that_never_began_is_swept() -> None:
@@ -150,7 +153,9 @@ def test_only_a_room_that_never_began_is_swept() -> None:
     assert family.leftovers(look(ORIGIN, BODY, replace(ROOM, tags=frozenset()))) == []
 
 
-def test_an_adopted_snapshot_that_is_called_like_a_room_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adopted_snapshot_that_is_called_like_a_room_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tagged, and killed before it had its name: it neither says "half way" nor is removed when it is let go of."""
     adopted = replace(BODY, name="room-monday")
     assert (look(ORIGIN, adopted).rooms, look(ORIGIN, adopted).halfway) == ((), ())
@@ -158,7 +163,7 @@ def test_an_adopted_snapshot_that_is_called_like_a_room_is_none(monkeypatch: pyt
     marked: list[Volume] = []
     monkeypatch.setattr(lvm2, "mark", lambda volume, **_: marked.append(volume))
     monkeypatch.setattr(lvm2, "remove", lambda *found: pytest.fail("it is removed") if found else None)
-    adopt.let_go_of_snapshot(LvmDriver("b", LvmDriver.Options(volume_group="vg0")).kind, SNAPSHOT)
+    adopt.let_go_of_snapshot(thick(tmp_path), SNAPSHOT)
     assert marked == [adopted]
 
 
