@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -305,8 +306,44 @@ def test_suspended_devices_of_one_share(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (tmp_path / above / "slaves" / below).touch()
     (tmp_path / "dm-9").mkdir()  # going away while we look
     monkeypatch.setattr(kernel, "SYSFS", tmp_path)
-    assert kernel.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-share--r1", "vg0-snap--a"]
+    assert kernel.suspended("vg0", "share-r1") == ["vg0-share--r1-real", "vg0-snap--a", "vg0-share--r1"]
     assert kernel.suspended("vg0", "share-r3") == []
+
+
+def test_a_device_is_never_resumed_under_a_living_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A tool has the group's lock while it works; once that is free, what is suspended is a killed one's."""
+    lock, held = tmp_path / "V_vg0", ["vg0-snap--a", "vg0-share--r1"]
+    monkeypatch.setattr(kernel, "LOCKS", tmp_path)
+    monkeypatch.setattr(kernel, "suspended", lambda *_: list(held))
+    monkeypatch.setattr(kernel, "run", lambda argv: held.remove(argv[-1]))
+    at_work = lock.open("w")
+    fcntl.flock(at_work, fcntl.LOCK_EX)
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        assert len(held) == 2, "resumed while the lock was held"
+        if len(naps) == 3:
+            lock.unlink()  # as a tool does
+            at_work.close()
+
+    monkeypatch.setattr(kernel.time, "sleep", nap)
+    kernel.resume_suspended("vg0", "share-r1")
+    assert (len(naps), held) == (3, [])
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["stuck", "LVM has its locks elsewhere"])
+def test_a_device_is_resumed_in_the_end(elsewhere: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A tool may be stuck for ever, as in reading what it has suspended itself."""
+    held = ["vg0-share--r1"]
+    monkeypatch.setattr(kernel, "LOCKS", tmp_path / "none" if elsewhere else tmp_path)
+    monkeypatch.setattr(kernel, "A_TOOLS_SECONDS", 0.2)
+    monkeypatch.setattr(kernel, "suspended", lambda *_: list(held))
+    monkeypatch.setattr(kernel, "run", lambda argv: held.remove(argv[-1]))
+    with (tmp_path / "V_vg0").open("w") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        kernel.resume_suspended("vg0", "share-r1")
+    assert held == []
 
 
 def test_what_the_driver_is_found_to_support() -> None:

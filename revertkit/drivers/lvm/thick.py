@@ -224,8 +224,16 @@ class Thick(Kind[Family]):
             lvm2.reserve(self.group, rows.named("room", snapshot.snapshot_id), body.size, marks)
 
     def _merged(self, seen: Family, snapshot: SnapshotInstance) -> Family:
-        """Let the merge run to its end: that is when the snapshot's volume is gone, whatever any tool answered."""
+        """Let the merge run to its end: that is when the snapshot's volume is gone, whatever any tool answered.
+
+        The kernel begins one at an activation only: of what was found active it may have given it up at an I/O error,
+        or never have begun it, since somebody had the volume open when it was ordered.
+        """
         origin = there(seen.origin)
+        if origin.active and seen.body(snapshot.snapshot_id) is not None:
+            with blocking():
+                lvm2.deactivate(origin)
+            origin = replace(origin, active=False)
         if not origin.active:
             lvm2.activate(origin)
         with step(f"merge {rows.named('snap', snapshot.snapshot_id)}") as progress:
@@ -236,6 +244,8 @@ class Thick(Kind[Family]):
         while (body := (seen := self.look(snapshot.replica)).body(snapshot.snapshot_id)) is not None:
             if not body.merging:
                 raise BackendError(f"LVM says that {body.path} is not merging, although its merge was ordered")
+            if body.merge_failed:
+                raise BackendError(f"the merge of {body.path} has failed: see dmesg for the disk that did")
             if pace.seen(body.used_percent) > STALLED_END:
                 raise BackendError(f"the merge of {body.path} stands still with {body.used_percent} % left")
             if pace.overdue():
