@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from revertkit.capabilities import Capability, discover
-from revertkit.drivers.lvm import LvmDriver, adopt, failures, family, kernel, lvm2, rows
+from revertkit.drivers.lvm import LvmDriver, adopt, failures, family, kernel, lvm2, options, rows
 from revertkit.drivers.lvm.family import Family
 from revertkit.drivers.lvm.online import Front
 from revertkit.drivers.lvm.rows import Volume
@@ -349,6 +349,30 @@ def test_a_device_is_resumed_in_the_end(elsewhere: bool, monkeypatch: pytest.Mon
 def test_what_the_driver_is_found_to_support() -> None:
     missing = {Capability.REPLICATION, Capability.REPLICATED_REVERT}
     assert discover(LvmDriver) == set(Capability) - missing
+
+
+@pytest.mark.parametrize(
+    ("told", "thin", "lacked"),
+    [
+        ("2.03.16(2) (2022-05-18)", False, {"shrink_support", "revert_to_snapshot_support"}),
+        ("2.03.11(2) (2021-01-08)", True, {"shrink_support"}),
+        ("2.03.17(2) (2022-11-10)", False, set()),
+        ("2.04.1(2) (2030-01-01)", False, set()),
+    ],
+)
+def test_an_old_lvm_cannot_turn_back_a_share_that_has_grown(
+    told: str, thin: bool, lacked: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out when the backend is looked at, and not in the middle of a revert."""
+    said = f"  LVM version:     {told}\n  Library version: 1.02.185 (2022-05-18)\n"
+    monkeypatch.setattr(lvm2, "run", lambda argv, changes=True: Completed(0, said, ""))
+    monkeypatch.setattr(options, "tool", lambda name: Path("/sbin") / name)
+    lvm2.version.cache_clear()
+    given = {"volume_group": "vg0", "mount_root": "/srv"} | ({"thin_pool": "pool0"} if thin else {})
+    lacks = options.backend_lacks(options.LvmOptions.model_validate(given))
+    lvm2.version.cache_clear()
+    assert {lack.capability for lack in lacks} == lacked
+    assert all("install LVM 2.03.17 or newer" in lack.mend for lack in lacks)
 
 
 @pytest.mark.parametrize(

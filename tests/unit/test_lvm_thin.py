@@ -167,6 +167,7 @@ def test_a_full_pool_and_a_sick_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [b.kind for b in lineage.ailing(replace(POOL, ailment="out_of_data"))] == ["pool"]
     assert [b.kind for b in lineage.ailing(None)] == ["pool"]
     monkeypatch.setattr(lvm2, "volumes", lambda _: [full, OLD, BODY, STAGE, ASIDE])
+    monkeypatch.setattr(lvm2, "version", lambda: (2, 3, 31))
     (pool,) = LvmDriver("b", options(thin_limit_percent=95)).pools()
     assert "snapshot_support" in {lack.capability for lack in pool.lacks}
     assert (pool.name, pool.total_bytes, pool.free_bytes) == ("vg0/pool0", GIB, GIB * 9 // 10)

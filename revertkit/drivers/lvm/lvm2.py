@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -22,6 +23,20 @@ from revertkit.system.run import run
 SECONDS = "report/time_format=%s"
 POLL_EACH_SECOND = "activation/polling_interval=1"
 """A merge is looked after every 15 seconds unless told otherwise, and ends only when it is looked after."""
+
+
+@cache
+def version() -> tuple[int, int, int]:
+    """Ask LVM for its version.
+
+    Raises:
+        BackendError: it says something else.
+    """
+    said = _read(["lvs", "--version"])
+    found = re.search(r"LVM version:\s+(\d+)\.(\d+)\.(\d+)", said)
+    if found is None:
+        raise BackendError(f"lvs --version tells no version: {said!r}")
+    return int(found[1]), int(found[2]), int(found[3])
 
 
 def volumes(group: str) -> list[Volume]:

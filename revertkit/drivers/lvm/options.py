@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from revertkit.driver import ShareDriver
+from revertkit.drivers.lvm import lvm2
 from revertkit.models import Lack
 from revertkit.system.run import tool
 
@@ -18,6 +19,8 @@ NAME = r"^[A-Za-z0-9_.+][A-Za-z0-9_.+-]*$"
 PACKAGES = {"lvs": "lvm2", "dmsetup": "dmsetup", "mkfs.ext4": "e2fsprogs", "e2image": "e2fsprogs", "mount": "mount"}
 XFS_PACKAGES = {"mkfs.xfs": "xfsprogs", "xfs_growfs": "xfsprogs", "xfs_admin": "xfsprogs"}
 THIN_PACKAGES = {"thin_check": "thin-provisioning-tools"}
+OLDEST = (2, 3, 17)
+"""The first LVM with ``lvreduce --fs`` (its WHATS_NEW): what turns back a share that has grown, and shrinks one."""
 
 
 class LvmOptions(ShareDriver.Options):
@@ -70,7 +73,19 @@ def host_lacks() -> list[Lack]:
 def backend_lacks(options: LvmOptions) -> list[Lack]:
     """Look for what only some backends need: a pool without it makes no share that asks for snapshots."""
     xfs = missing(XFS_PACKAGES, "snapshot_support") if options.filesystem == "xfs" else []
-    return xfs + (missing(THIN_PACKAGES, "snapshot_support") if options.thin_pool else [])
+    thin = missing(THIN_PACKAGES, "snapshot_support") if options.thin_pool else []
+    trimmed = ["shrink_support"] if options.thin_pool else ["shrink_support", "revert_to_snapshot_support"]
+    return [*xfs, *thin, *(lack for capability in trimmed for lack in _too_old(capability))]
+
+
+def _too_old(capability: str) -> list[Lack]:
+    """See whether LVM can make a volume smaller and look for itself that its file system ends before that."""
+    version = lvm2.version()
+    if version >= OLDEST:
+        return []
+    written, oldest = (f"{number[0]}.{number[1]:02}.{number[2]}" for number in (version, OLDEST))
+    why = f"LVM {written} knows no lvreduce --fs, which {capability.removesuffix('_support').replace('_', ' ')} needs"
+    return [Lack(why=why, mend=f"install LVM {oldest} or newer", capability=capability)]
 
 
 def missing(packages: dict[str, str], capability: str | None = None) -> list[Lack]:
