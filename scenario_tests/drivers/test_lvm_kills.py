@@ -107,6 +107,29 @@ def test_the_power_goes_between_the_end_of_a_merge_and_the_removal_of_its_volume
     assert not [v for v in lvm2.volumes(GROUP) if v.tag("snapshot") == fresh.snapshot_id]
 
 
+def test_a_merge_that_was_ordered_while_the_share_was_open(thick: Bench) -> None:
+    """LVM keeps it for the next activation, which nobody would see to; the next call does, and waits for nothing."""
+    fill(thick.top, "A")
+    wanted = manifest(thick.top)
+    snapshot = thick.snap()
+    disturb(thick.top)
+    spared: set[str] = set()
+    while not (moment := killed(spared, partial(thick.driver.revert_to_snapshot, snapshot))).startswith(
+        "before lvconvert"
+    ):
+        assert moment, "it has ended"
+        spared.add(moment)
+    sh("lvchange", "-ay", f"{GROUP}/{thick.volume_name}")
+    sh("mount", thick.volume().path, thick.top)
+    sh("lvconvert", "-y", "--merge", f"{GROUP}/{rows.named('snap', snapshot.snapshot_id)}")
+    assert thick.driver.revert_state(snapshot) is RevertState.HALFWAY
+    with pytest.raises(Blocked, match="in use"):
+        thick.driver.revert_to_snapshot(snapshot)
+    sh("umount", thick.top)
+    fresh = thick.revert(snapshot)
+    assert manifest(thick.top) == wanted == thick.content(fresh)
+
+
 def test_mounted_by_hand_before_it_is_recorded(small: Bench) -> None:
     """What somebody can write to is not said to be just reverted, nor untouched; unmounted, it is reverted."""
     fill(small.top, "A")

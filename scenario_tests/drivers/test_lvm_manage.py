@@ -147,6 +147,47 @@ def test_a_snapshot_that_is_not_the_newest_stays_a_stranger(strange: Strange) ->
         sh("lvremove", "-y", f"{GROUP}/{strange.name}-one")
 
 
+@pytest.mark.parametrize("kind", ["old", "new", "room"])
+def test_a_snapshot_with_a_name_like_a_revert_s_is_not_swept(strange: Strange, kind: str) -> None:
+    """Killed between its tags and its new name, it is ours and still called so: bringing the share online spares it."""
+    sh("umount", MOUNT)
+    strange.record_size(strange.driver.manage_share(strange.share, strange.name))
+    strange.online()
+    wanted = manifest(strange.top)
+    strange.name = strange.volume_name
+    name = f"{kind}-{strange.share.id[:8]}"
+    snapshot_of(strange, name)
+    foreign = wanted_of(strange)
+    spared: set[str] = set()
+    while not (moment := killed(spared, partial(strange.driver.manage_snapshot, foreign, name))).startswith(
+        "before lvrename"
+    ):
+        assert moment, "it has ended"
+        spared.add(moment)
+    strange.online()
+    assert named(name).tag("snapshot") == foreign.snapshot_id
+    disturb(strange.top)
+    foreign = recorded(foreign, strange.driver.manage_snapshot(foreign, name))
+    assert strange.content(foreign) == wanted
+
+
+@pytest.mark.parametrize("strange", ["thick-ext4"], indirect=True)
+def test_a_snapshot_of_larger_chunks_than_an_older_one_s(strange: Strange) -> None:
+    """Merged back, each would be copied whole into what the older one has room for."""
+    sh("umount", MOUNT)
+    strange.record_size(strange.driver.manage_share(strange.share, strange.name))
+    strange.online()
+    strange.name = strange.volume_name
+    strange.snap()
+    time.sleep(1.1)
+    name = f"{strange.name}-coarse"
+    sh("lvcreate", "-y", "-s", "-c", "64k", "-n", name, "-L", "200m", f"{GROUP}/{strange.name}")
+    with pytest.raises(Blocked, match=r"65536 bytes.*4096.*--chunksize 4096b") as blocked:
+        strange.driver.manage_snapshot(wanted_of(strange), name)
+    assert kinds(blocked) == {"chunks"}
+    sh("lvremove", "-y", f"{GROUP}/{name}")
+
+
 def test_what_is_no_share(strange: Strange) -> None:
     sh("umount", MOUNT)
     sh("wipefs", "-a", f"/dev/{GROUP}/{strange.name}")

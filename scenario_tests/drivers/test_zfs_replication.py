@@ -26,7 +26,7 @@ from revertkit.drivers.zfs.listing import EMPTY
 from revertkit.errors import BackendError, Blocked, CommandFailed
 from revertkit.models import GIB, Replica, ReplicaReport, RevertState, SnapshotInstance
 from revertkit.status import ReplicaState
-from revertkit.system import nfs, processes
+from revertkit.system import mounts, nfs, processes
 from revertkit.system.mounts import Busy
 from revertkit.system.run import Moment, StepEvent, watching
 
@@ -55,6 +55,19 @@ def test_a_replica_follows_and_is_read_only(pair: Pair) -> None:
         (pair.far.path(replica) / "more").write_text("x")
     assert [entry.partition("(")[2][:2] for entry in nfs.serving(replica.id)] == ["ro"]
     assert nfs.serving(pair.active.share_id)
+
+
+def test_one_that_is_not_mounted_is_not_followed(pair: Pair) -> None:
+    """What was synced to it before a power cut may be in its log alone: no replica is in sync without that."""
+    replica = pair.add()
+    pair.in_sync(replica)
+    nfs.unexport(pair.active.share_id)
+    mounts.unmount(pair.path)
+    report = pair.look(replica)
+    assert report.state is ReplicaState.OUT_OF_SYNC
+    assert "not mounted: run `revertkit recover` on node-1" in report.found
+    pair.near.driver.ensure_share(pair.of(pair.active))
+    pair.in_sync(replica)
 
 
 def test_what_moves_is_what_has_changed(pair: Pair) -> None:

@@ -178,7 +178,7 @@ def _no_snapshot(kind: Kind[Any], seen: family.Family, volume: Volume, wanted: S
     late = [v for v in seen.snapshots if v.tag("snapshot") and not _older(v, volume)]
     mend = "only the newest can be added: delete or unmanage that one first"
     found += [Blocker(kind="order", what=f"{volume.path} is not newer than {v.path}", mend=mend) for v in late]
-    return found
+    return found or kind.why_not_after([v for v in seen.snapshots if v.tag("snapshot")], volume)
 
 
 def _of_another(kind: Kind[Any], seen: family.Family, volume: Volume, wanted: SnapshotInstance) -> list[Blocker]:

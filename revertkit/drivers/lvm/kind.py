@@ -79,6 +79,10 @@ class Kind(ABC, Generic[F]):
         return seen.origin is not None and volume.origin == seen.origin.name
 
     @abstractmethod
+    def why_not_after(self, older: list[Volume], snapshot: Volume) -> list[Blocker]:
+        """Say why a snapshot cannot be added to these of ours: a revert to it would harm them."""
+
+    @abstractmethod
     def leftovers(self, seen: F) -> list[Volume]:
         """What reverts have left of a share at rest, whose identity is on record."""
 

@@ -46,6 +46,11 @@ def volumes(group: str) -> list[Volume]:
     return parse(report)
 
 
+def chunk_size(snapshot: Volume) -> int:
+    """Answer in what pieces a thick snapshot keeps what is overwritten, in bytes."""
+    return int(_read(["lvs", "--noheadings", "--units", "b", "--nosuffix", "-o", "chunk_size", _full(snapshot)]))
+
+
 def capacity(group: str) -> tuple[int, int]:
     """Answer the group's size and what is free of it, in bytes."""
     argv = ["vgs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", "vg_size,vg_free", group]

@@ -85,6 +85,15 @@ class Thick(Kind[Family]):
         what = f"{volume.path} is no volume of its own that LVM can take thick snapshots of: {volume.layout}"
         return [Blocker(kind="layout", what=what, mend="name a plain one, or manage it in a backend of its kind")]
 
+    def why_not_after(self, older: list[Volume], snapshot: Volume) -> list[Blocker]:
+        """Larger chunks than theirs: merged back whole, they would fill the others with what was never overwritten."""
+        finest = min((lvm2.chunk_size(v) for v in older), default=None)
+        if finest is None or (size := lvm2.chunk_size(snapshot)) <= finest:
+            return []
+        what = f"{snapshot.path} has chunks of {size} bytes, an older one {finest}: a revert could overflow that"
+        mend = f"take another one with lvcreate --chunksize {finest}b, or delete or unmanage the older ones first"
+        return [Blocker(kind="chunks", what=what, mend=mend)]
+
     def why_not_shrink(self, seen: Family) -> list[Blocker]:
         """LVM reduces no volume that has a snapshot."""
         mend = "delete it first"

@@ -119,6 +119,10 @@ class Thin(Kind[Lineage]):
         what = f"{volume.path} is no thin volume of {self.pool_name}: {volume.layout}"
         return [Blocker(kind="layout", what=what, mend="name one that is, or manage it in a backend of its kind")]
 
+    def why_not_after(self, older: list[Volume], snapshot: Volume) -> list[Blocker]:
+        """Nothing: no snapshot has room that a revert to another could use up."""
+        return []
+
     def is_snapshot_of(self, seen: Lineage, volume: Volume) -> bool:
         """Also one whose origin a revert has replaced: LVM forgets it then, but not the file system who it is."""
         if seen.origin is None or volume.pool != self.thin_pool:

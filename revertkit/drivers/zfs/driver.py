@@ -105,11 +105,16 @@ class ZfsDriver(
     # --- snapshots
 
     def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
-        """Take the snapshot, with its id and the share's size on it, in one transaction."""
+        """Take the snapshot, with its id and the share's size on it, in one transaction.
+
+        Of a share that is not mounted it would lack what was synced before a power cut: a mount replays that.
+        """
         found, name = self._known(snapshot.replica), self._snapshot_name(snapshot)
         if found.reverting is not None:
             self._refuse_halfway(found, snapshot.replica)
         if self._point(found, snapshot) is None:
+            if not found.mounted:
+                self.ensure_share(snapshot.replica)
             openzfs.snapshot(name, snapshot.snapshot_id, snapshot.size)
         _, point = self._known_pair(snapshot)
         return Stored(backend_id=point.guid, size=checks.recorded_size(point, snapshot))

@@ -29,7 +29,10 @@ OURS = (SHARE, SNAPSHOT, SIZE, REVERTING, MARKER, EMPTY)
 SPACE = ("used", "available", "referenced", "written", "usedbydataset", "refquota", "refreservation")
 SETTINGS = ("mountpoint", "canmount", "sharenfs", "devices", "setuid", "refquota", "readonly")
 RESUME = "receive_resume_token"
-ASKED = tuple(dict.fromkeys(["type", "guid", "createtxg", "creation", *SPACE, *SETTINGS, RESUME, "clones", *OURS]))
+MOUNTED = "mounted"
+ASKED = tuple(
+    dict.fromkeys(["type", "guid", "createtxg", "creation", MOUNTED, *SPACE, *SETTINGS, RESUME, "clones", *OURS])
+)
 """The properties that :func:`parse` needs."""
 
 
@@ -88,6 +91,8 @@ class Dataset:
     """By which a receive that was cut can go on."""
     empty: bool = False
     """Whether it is a replica that has never held anything."""
+    mounted: bool = False
+    """Whether it is mounted where zfs(8) was asked: what was synced before a power cut is in it only then."""
 
     @property
     def snapshots(self) -> tuple[Point, ...]:
@@ -170,6 +175,7 @@ def _dataset(name: str, found: Mapping[str, Mapping[str, str]]) -> Dataset:
         children=tuple(thing for thing in found if thing.startswith(f"{name}/")),
         token=None if own[RESUME] == "-" else own[RESUME],
         empty=EMPTY in own,
+        mounted=own.get(MOUNTED) == "yes",
     )
 
 

@@ -169,6 +169,9 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if there.reverting is not None:
             found = "the active replica is in the middle of a revert"
             return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
+        if not there.mounted:  # a marker would lack what was synced before a power cut: a mount replays that
+            found = f"the active replica is not mounted: run `revertkit recover` on {active.host}, and look again"
+            return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
         here = self._ready(replica, here, snapshots)
         if why := _in_the_way(here, there, snapshots):
             return ReplicaReport(state=ReplicaState.ERROR, snapshots=_stored(here, snapshots), found=why)

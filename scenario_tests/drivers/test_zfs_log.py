@@ -1,0 +1,69 @@
+"""What was synced before a power cut is in ZFS's intent log alone until a mount replays it.
+
+``zpool freeze`` keeps a pool from writing its transaction groups, as a power cut would; OpenZFS tries its log so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from zfs_bench import Backend, backend_of_its_own, prop, succeeds, until
+
+from revertkit.models import Replica
+from revertkit.system import mounts, nfs
+from revertkit.system.run import run
+
+
+@pytest.fixture
+def backend(disk: Path) -> Iterator[Backend]:
+    """A ZFS driver on a pool of its own."""
+    pool = f"revertkit{os.urandom(4).hex()}"
+    disk.mkdir()
+    with (disk / "vdev").open("w") as vdev:
+        vdev.truncate(512 << 20)
+    run(["zpool", "create", "-O", "canmount=off", pool, disk / "vdev"])
+    try:
+        with backend_of_its_own(pool) as made:
+            yield made
+    finally:
+        until(lambda: succeeds("zpool", "destroy", pool))
+        shutil.rmtree(disk)
+
+
+def synced(path: Path) -> None:
+    """Write a file so that it outlasts a power cut."""
+    with path.open("w") as file:
+        file.write(path.name)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def cut(backend: Backend, share: Replica, disk: Path) -> None:
+    """Write and sync a file that no transaction group holds, and leave the pool as a boot finds it."""
+    pool, top = backend.name.split("/")[0], backend.path(share)
+    synced(top / "before")  # the log has to be begun before the pool is frozen
+    run(["zpool", "sync", pool])
+    run(["zpool", "freeze", pool])
+    synced(top / "synced")
+    nfs.unexport(share.share_id)
+    mounts.unmount(top)
+    run(["zpool", "export", pool])
+    run(["zpool", "import", "-N", "-d", disk, pool])
+    assert prop(backend.dataset(share), "mounted") == "no"
+
+
+def test_a_snapshot_has_what_was_synced_before_a_power_cut(backend: Backend, disk: Path) -> None:
+    share = backend.share()
+    cut(backend, share, disk)
+    snapshot = backend.take(share)
+    backend.driver.ensure_snapshot(snapshot)
+    try:
+        seen = backend.root / f"snap-{snapshot.snapshot_id}"
+        assert {file.name: file.read_text() for file in seen.iterdir()} == {"before": "before", "synced": "synced"}
+    finally:
+        subprocess.run(["umount", seen], check=True)
