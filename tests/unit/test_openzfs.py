@@ -218,6 +218,14 @@ def test_a_full_share_has_a_refquota_that_can_be_set() -> None:
     assert checks.revert_state(fits, full, 1, mounted=False) is RevertState.REVERTED
 
 
+def test_nobody_is_told_to_destroy_what_a_revert_was_begun_to() -> None:
+    """The record of it may be lost: what is newer than the snapshots on record is then the very one to keep."""
+    (strange,) = checks.refusals(DATASET, OLD, HEALTHY)
+    (begun,) = checks.refusals(replace(DATASET, reverting=TARGET.guid), OLD, HEALTHY)
+    assert strange.mend == f"if it is not needed: zfs destroy {TARGET.name}"
+    assert "destroy" not in begun.mend
+
+
 def test_nothing_in_the_way() -> None:
     assert list(checks.refusals(DATASET, TARGET, HEALTHY)) == []
     assert checks.stranger(DATASET, SHARE, NAME) is None

@@ -69,7 +69,9 @@ class ZfsBase(ShareDriver):
         unrecorded = state is RevertState.REVERTED and size != share.size
         if unrecorded or state in (RevertState.HALFWAY, RevertState.UNKNOWN):
             what = f"{found.name} carries the mark of a revert to guid {found.reverting}, which is {state}"
-            raise Blocked(Blocker(kind="halfway", what=f"{what} and not on record", mend="recover the share"))
+            mend = f"recover the share; if no revert of it is on record, `zfs inherit {REVERTING} {found.name}`: a "
+            mend += "rollback is all or nothing, so its data is whole, and it can be reverted again"
+            raise Blocked(Blocker(kind="halfway", what=f"{what} and not on record", mend=mend))
 
     @contextmanager
     def _put_back(self, share: Replica) -> Iterator[None]:

@@ -77,7 +77,7 @@ def refusals(dataset: Dataset, point: Point, health: Health) -> Iterator[Blocker
     """Name all that the kernel would refuse the rollback of `dataset` to `point` for (dsl_dataset_rollback_check)."""
     pool = dataset.name.partition("/")[0]
     yield from (Blocker(kind="pool", what=lack.why, mend=lack.mend) for lack in lacks(pool, health))
-    yield from newer(p for p in dataset.newer(point) if not p.marker)
+    yield from newer((p for p in dataset.newer(point) if not p.marker), dataset.reverting)
     space = dataset.space
     if min(space["refreservation"], space["usedbydataset"]) > space["available"]:
         what = f"{pool} has no room to hold the refreservation of {dataset.name} twice for a moment"
@@ -93,10 +93,12 @@ def lacks(pool: str, health: Health) -> list[Lack]:
     return []
 
 
-def newer(points: Iterable[Point]) -> Iterator[Blocker]:
-    """Name what is newer than the target."""
+def newer(points: Iterable[Point], reverting: str | None = None) -> Iterator[Blocker]:
+    """Name what is newer than the target; nobody is told to destroy what a revert to it was begun for."""
     for point in points:
         mend = f"if it is not needed: zfs destroy {point.name}"
+        if point.guid == reverting:
+            mend = "a revert to it was begun: put it on record (`revertkit snapshot manage`), and revert to it"
         yield Blocker(kind=point.kind, what=f"the {point.kind} {point.name} is newer", mend=mend)
 
 
