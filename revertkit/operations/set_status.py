@@ -26,7 +26,7 @@ def of_share(site: Site, share: Share, status: Status) -> None:
         with site.store.read() as tx:
             share = shares.get(tx, share.id)
         if share.status is Status.REVERTING_ERROR:
-            _check_whole(site, share)
+            _check_whole(site, share, status)
         with site.store.write() as tx:
             _check_unowned(share.id, operations.unfinished(tx, share_id=share.id))
             move(tx, replicas, share.replica.id, RESTING, status, site.now())
@@ -54,7 +54,8 @@ def _check_unowned(share_id: str, unfinished: list[Operation]) -> None:
         )
 
 
-def _check_whole(site: Site, share: Share) -> None:
+def _check_whole(site: Site, share: Share, status: Status) -> None:
+    """Let nobody say that a share is whole whose backend says otherwise, or cannot say."""
     if share.pool.host != site.host:
         raise Conflict(f"its backend has to be asked how far its revert came: do this on host {share.pool.host}")
     with site.store.read() as tx:
@@ -65,3 +66,8 @@ def _check_whole(site: Site, share: Share) -> None:
     state = reverts(case.driver, share).revert_state(case.target)
     if state in (RevertState.HALFWAY, RevertState.REVERTED):
         raise Conflict(f"the backend says that its revert is {state}: run `revertkit recover`, which finishes it")
+    if state is RevertState.UNKNOWN and status is Status.AVAILABLE:
+        raise Conflict(
+            "the backend cannot say how far its revert came: if somebody has mounted it by hand, unmount it and run "
+            "`revertkit recover`; where you have seen for yourself that it is whole, set it to error first"
+        )

@@ -402,6 +402,8 @@ def test_a_revert_of_which_nobody_can_say_how_far_it_came_stays_as_it_is(
     with monkeypatch.context() as patched:
         patched.setattr(MemoryDriver, "revert_state", lambda *_: RevertState.UNKNOWN)
         (told,) = manager.recover()
+        with pytest.raises(Conflict, match="unmount it and run `revertkit recover`"):
+            manager.set_share_status(CONTEXT, share.id, Status.AVAILABLE)
     assert not told.at_rest
     assert "interrupted; the backend cannot say how far it came" in told.found
     assert "if somebody has mounted it by hand, unmount it; mend that and run `revertkit recover`" in told.found
