@@ -57,6 +57,7 @@ def cut(backend: Backend, share: Replica, disk: Path) -> None:
     assert prop(backend.dataset(share), "mounted") == "no"
 
 
+@pytest.mark.core
 def test_a_snapshot_has_what_was_synced_before_a_power_cut(backend: Backend, disk: Path) -> None:
     share = backend.share()
     cut(backend, share, disk)
