@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zfs_bench import Backend, backend_of_its_own, prop, succeeds, until
+from zfs_bench import Backend, backend_of_its_own, prop, succeeds, until, zfs
 
 from revertkit.models import Replica
+from revertkit.status import ReplicaState
 from revertkit.system import mounts, nfs
 from revertkit.system.run import run
+
+HELD = {"before": "before", "synced": "synced"}
 
 
 @pytest.fixture
@@ -61,10 +63,26 @@ def cut(backend: Backend, share: Replica, disk: Path) -> None:
 def test_a_snapshot_has_what_was_synced_before_a_power_cut(backend: Backend, disk: Path) -> None:
     share = backend.share()
     cut(backend, share, disk)
-    snapshot = backend.take(share)
-    backend.driver.ensure_snapshot(snapshot)
+    assert read(backend.at(backend.take(share)), disk / "seen") == HELD
+
+
+def test_what_is_no_longer_the_active_one_has_it_too(backend: Backend, disk: Path) -> None:
+    """A planned promotion takes it offline first, and has the other brought up to date from that."""
+    share = backend.share()
+    cut(backend, share, disk)
+    for _ in range(2):
+        backend.driver.ensure_share(share.model_copy(update={"state": ReplicaState.OUT_OF_SYNC}))
+        assert not backend.path(share).is_mount()
+        assert prop(backend.dataset(share), "readonly") == "on"
+    zfs("snapshot", f"{backend.dataset(share)}@by-hand")
+    assert read(f"{backend.dataset(share)}@by-hand", disk / "seen") == HELD
+
+
+def read(snapshot: str, top: Path) -> dict[str, str]:
+    """Read a snapshot's files through a mount of its own."""
+    top.mkdir()
+    run(["mount", "-t", "zfs", "-o", "ro", snapshot, top])
     try:
-        seen = backend.root / f"snap-{snapshot.snapshot_id}"
-        assert {file.name: file.read_text() for file in seen.iterdir()} == {"before": "before", "synced": "synced"}
+        return {file.name: file.read_text() for file in top.iterdir()}
     finally:
-        subprocess.run(["umount", seen], check=True)
+        run(["umount", top])

@@ -116,7 +116,10 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         Raises:
             CommandFailed, BackendError: it is out of reach, or may not be made so.
         """
-        self._active(replica, active).set_readonly(True)
+        source = self._active(replica, active)
+        if why := _unreplayed(source.look(), active):
+            raise BackendError(why)
+        source.set_readonly(True)
         return True
 
     def unfence(self, replica: Replica, active: Replica) -> None:
@@ -169,9 +172,8 @@ class Replicating(Following, Reverting, SupportsReplication, SupportsReplicatedR
         if there.reverting is not None:
             found = "the active replica is in the middle of a revert"
             return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
-        if not there.mounted:  # a marker would lack what was synced before a power cut: a mount replays that
-            found = f"the active replica is not mounted: run `revertkit recover` on {active.host}, and look again"
-            return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=found)
+        if why := _unreplayed(there, active):
+            return ReplicaReport(state=ReplicaState.OUT_OF_SYNC, found=why)
         here = self._ready(replica, here, snapshots)
         if why := _in_the_way(here, there, snapshots):
             return ReplicaReport(state=ReplicaState.ERROR, snapshots=_stored(here, snapshots), found=why)
@@ -350,6 +352,13 @@ def _stored(here: Dataset, snapshots: Sequence[SnapshotInstance]) -> dict[str, S
         for one in snapshots
         if (point := held.get(one.snapshot_id))
     }
+
+
+def _unreplayed(there: Dataset, active: Replica) -> str:
+    """Say why a marker may lack what was synced to the active one before a power cut: only a mount replays that."""
+    if there.mounted or there.following:
+        return ""
+    return f"the active replica is not mounted: run `revertkit recover` on {active.host}, and look again"
 
 
 def _in_the_way(here: Dataset, there: Dataset, snapshots: Sequence[SnapshotInstance]) -> str:
