@@ -106,6 +106,7 @@ def test_a_thin_lvm_pool_reports_its_promises(monkeypatch: pytest.MonkeyPatch) -
     """Placement on a thin pool goes by them."""
     thin_pool, volume = replace(LVM_POOL, size=10 * GIB, data_percent=10.0), replace(OLD, size=30 * GIB)
     monkeypatch.setattr(lvm2, "volumes", lambda _: [thin_pool, volume])
+    monkeypatch.setattr(lvm2, "version", lambda: (2, 3, 31))
     options = {"volume_group": "vg0", "thin_pool": "pool0", "mount_root": "/srv", "max_over_subscription_ratio": 5}
     lvm = LvmDriver("thin", LvmDriver.Options.model_validate(options))
     [pool] = lvm.pools()
