@@ -307,7 +307,9 @@ class SupportsManage:
     def unmanage_share(self, share: Replica) -> None:
         """Take the share offline, take our marks off it, and leave it and its snapshots otherwise untouched.
 
-        Nothing there: succeed. It can be managed again under the name that it has.
+        Nothing there: succeed. It can be managed again under the name that it has. Called too for what a failed
+        :meth:`manage_share` has left, at whatever step that failed, and called again where it fails itself; then
+        ``ensure_share`` brings the share back as it was.
         """
         raise NotImplementedError
 

@@ -162,7 +162,7 @@ class Stored(Record):
 
 
 class Reverted(Record):
-    """What stands on the backend after a revert: either identity may be new (contract.md, 3)."""
+    """What stands on the backend after a revert: either identity may be new."""
 
     share: Stored
     snapshot: Stored

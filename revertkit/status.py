@@ -2,7 +2,7 @@
 
 A replica's status is a stored column (the active one's is the share's); so is a snapshot instance's. Both change only
 by ``store.move``, and only as :data:`TRANSITIONS` says. A refusal comes before the accept and changes nothing.
-From the specification ("Data model impact") and contract.md ("Statuses").
+From the specification ("Data model impact"); the statuses of replicas and of a failed resize are our own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Version discovery, and microversions as Manila's clients negotiate them (manila-wire.md, 1)."""
+"""Version discovery, and microversions as Manila's clients negotiate them."""
 
 from __future__ import annotations
 

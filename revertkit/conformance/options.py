@@ -17,6 +17,7 @@ from revertkit.conformance.harness import Harness, LocalHarness
 from revertkit.conformance.plugin import HARNESS
 from revertkit.conformance.points import Points
 from revertkit.conformance.requirements import name_of
+from revertkit.registry import registered
 
 HARNESSES = "revertkit.harnesses"
 """The group of entry points that names harnesses, by their drivers' registered names."""
@@ -93,6 +94,8 @@ class Options:
             raise LookupError("name a driver (--driver NAME --config FILE) or a harness (--harness MODULE:CLASS)")
         for point in entry_points(group=HARNESSES, name=self.driver):
             return _checked(point.load(), point.value)
+        if self.driver not in registered() and ":" not in self.driver:
+            raise LookupError(f"there is no driver {self.driver!r}; registered are {', '.join(registered())}")
         if self.config is None:
             raise LookupError(f"driver {self.driver} comes with no harness: name a backend of it by --config FILE")
         return LocalHarness

@@ -12,6 +12,7 @@ from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.conformance.world import Verb, World
 from revertkit.manager import ShareManager
+from revertkit.models import Share
 from revertkit.status import Status
 
 LIE = "lie"
@@ -143,7 +144,7 @@ class Sweep:
     def _check(self) -> None:
         stage, world = self.stage, self.world
         share, tree = stage.now(world.share), stage.tree(world.share)
-        assert share.status is Status.AVAILABLE, "the share is not available after `recover`"
+        assert share.status is Status.AVAILABLE, self._said(share)
         world.check_size(share)
         found = tree.record()
         assert found == self.verb.content(world), "the share does not hold what it has to by what is on record"
@@ -155,6 +156,14 @@ class Sweep:
                 "a snapshot is not available"
             )
             assert not stage.keeps_in_sight or stage.kept(snapshot) == held, "a snapshot has lost its content"
+
+    def _said(self, share: Share) -> str:
+        """Say what recovery has said, and what of a driver it goes by."""
+        told = next((message.text for message in self.stage.manager.messages(CONTEXT)), "nothing")
+        hint = "between the old data and the new, a driver answers HALFWAY, and finishes when it is called again"
+        if share.status is not Status.REVERTING_ERROR:
+            hint = "a driver that is called again finishes what it has begun"
+        return f"the share is {share.status} after `recover`, which says: {told} ({hint})"
 
     def _write_and_recover(self) -> None:
         """What a client writes once the share is available is there after another start."""

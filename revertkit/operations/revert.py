@@ -5,7 +5,7 @@ sync, in the same transaction that makes the share "reverting", and a look (look
 
 The rules are in :func:`check` (asked twice: before the backend is looked at, and in the accept's transaction); the run
 is :class:`RevertToSnapshot`. "reverting" and "restoring", the conflicts, and what a failure leaves are the
-specification's; the order of the run, and recovery by asking the backend, are design.md's.
+specification's; the order of the run, and recovery by asking the backend, are our own.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The accept (in the file of each operation) has put the operation on record and moved the statuses to "during". Whoever
 runs or recovers it holds the share's lock. Because a share comes online only after the outcome is on record, recovery
-can always tell a finished operation from an unfinished one (contract.md, "What the trial taught", 1).
+can always tell a finished operation from an unfinished one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A *step* is one change of the backend that either has happened or has not. Whoever watches (a progress bar, the
 fault injection of the conformance suite, a log) sees its name before and after it, and its progress. Commands are argv
 lists with an absolute tool, in the C locale, with no terminal; over time they get SIGTERM, never SIGKILL: a killed LVM
-command can leave a device suspended and every read of it hanging (storage-facts 29, 32).
+command can leave a device suspended and every read of it hanging.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Versions, envelopes, bodies: what every answer has in common (manila-wire.md, 1; manila-clients.md)."""
+"""Versions, envelopes, bodies: what every answer has in common."""
 
 from __future__ import annotations
 

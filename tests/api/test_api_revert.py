@@ -66,7 +66,7 @@ def refusal(api: Client, share: str, snapshot: Any, code: int, **more: Any) -> s
 
 
 def test_the_checks_come_in_their_order(api: Client, served: ShareManager) -> None:
-    """Each request is wrong in all that follows, too: the code says which check comes first (manila-wire.md, 4.1)."""
+    """Each request is wrong in all that follows, too: the code says which check comes first."""
     share, other = api.share(), api.share()
     snapshot = api.snapshot(share)
     served.create_type("plain", {"driver_handles_share_servers": "false"})

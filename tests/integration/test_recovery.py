@@ -1,4 +1,4 @@
-"""Recovery (design.md, "Recover"; rule 7) on the in-memory backend, where a boot and a race can be played exactly."""
+"""Recovery on the in-memory backend, where a boot and a race can be played exactly."""
 
 from __future__ import annotations
 

@@ -525,7 +525,7 @@ def test_a_replica_is_made_and_deleted_while_its_share_is_used(world: World, sta
 
 
 def test_no_more_than_three_write_transactions(world: World) -> None:
-    """design.md: an operation; a look has two, and one more where it has something to drop or a new place to tell."""
+    """An operation has so many; a look has two, and one more where it has something to drop or a new place to tell."""
     for call, most in (
         (lambda: world.manager.revert_to_snapshot(CONTEXT, "newer"), 3),
         (lambda: world.manager.resync_replica(CONTEXT, world.far), 3),

@@ -1,4 +1,4 @@
-"""The rules of the product (design.md), each by its number, on the in-memory backend."""
+"""The rules of the product, each by its number, on the in-memory backend."""
 
 from __future__ import annotations
 

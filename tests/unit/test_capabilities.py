@@ -1,4 +1,4 @@
-"""Rule 9: a driver cannot advertise what it lacks. Discovery, subtraction, false claims (contract.md, 7 and 8)."""
+"""Rule 9: a driver cannot advertise what it lacks. Discovery, subtraction, false claims."""
 
 from __future__ import annotations
 

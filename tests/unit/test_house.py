@@ -1,4 +1,4 @@
-"""design.md, "The house": imports point down, SQL, processes and status words have their rooms."""
+"""The house: imports point down, SQL, processes and status words have their rooms."""
 
 from __future__ import annotations
 

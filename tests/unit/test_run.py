@@ -121,7 +121,7 @@ def test_whoever_hears_of_a_new_process_knows_ours() -> None:
 
 
 def test_over_time_a_command_gets_sigterm_and_may_end_its_work(tmp_path: Path) -> None:
-    """SIGTERM, never SIGKILL: a killed LVM command leaves a device suspended (storage-facts 29, 32)."""
+    """SIGTERM, never SIGKILL: a killed LVM command leaves a device suspended."""
     ready, left = tmp_path / "ready", tmp_path / "left"
     script = f"trap 'echo tidied > {left}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
     with pytest.raises(CommandFailed, match="ran out of time") as failed:

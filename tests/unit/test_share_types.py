@@ -1,4 +1,4 @@
-"""Extra specs: manila-wire.md, 5, and rule 9's other half: what a share copies of its type."""
+"""Extra specs as Manila has them, and rule 9's other half: what a share copies of its type."""
 
 from __future__ import annotations
 

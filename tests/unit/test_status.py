@@ -1,4 +1,4 @@
-"""The table of statuses: contract.md, "Statuses", and "never a status that nobody will leave"."""
+"""The table of statuses: from, during, done, failed, and "never a status that nobody will leave"."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_revert_is_as_the_specification_has_it() -> None:
 
 
 def test_how_a_replica_stands_is_in_the_table_too() -> None:
-    """contract.md, "Statuses": only a look says in_sync, only a promotion active; a revert leaves no other in sync."""
+    """Only a look says in_sync, only a promotion active; a revert leaves no other in sync."""
     states = {kind: rules.state for kind, rules in TRANSITIONS.items() if rules.state}
     assert {kind for kind, state in states.items() if state.done is ReplicaState.IN_SYNC} == {"resync_replica"}
     assert {kind for kind, state in states.items() if state.done is ReplicaState.ACTIVE} == {"promote_replica"}

@@ -68,7 +68,7 @@ def status(store: Store, replica_id: str) -> str:
 
 
 def test_sqlite_is_set_for_a_power_cut(store: Store) -> None:
-    """design.md: WAL, ``synchronous=FULL``, foreign keys, a busy time-out; on every connection."""
+    """WAL, ``synchronous=FULL``, foreign keys, a busy time-out; on every connection."""
     with store.read() as one, store.read() as other:
         for tx in (one, other):
             found = [tx.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]

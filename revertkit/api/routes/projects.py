@@ -1,4 +1,4 @@
-"""Projects: without Keystone, ``openstack share quota`` asks here who a project is (manila-clients.md, 2)."""
+"""Projects: without Keystone, ``openstack share quota`` asks here who a project is."""
 
 from __future__ import annotations
 

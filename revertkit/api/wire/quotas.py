@@ -1,4 +1,4 @@
-"""Quotas and limits (manila-wire.md, 6)."""
+"""Quotas and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Share replicas (manila-wire.md, 6)."""
+"""Share replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares, their instances and export locations (manila-wire.md, 2)."""
+"""Shares, their instances and export locations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots, and where they are reached (manila-wire.md, 3)."""
+"""Snapshots, and where they are reached."""
 
 from __future__ import annotations
 

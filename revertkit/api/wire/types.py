@@ -1,4 +1,4 @@
-"""Share types and extra specs (manila-wire.md, 5)."""
+"""Share types and extra specs."""
 
 from __future__ import annotations
 
