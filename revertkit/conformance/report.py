@@ -60,6 +60,7 @@ class Report(_Part):
     not_claimed: dict[str, str] = Field(description="by capability, why not")
     proven: list[str] = Field(description="what is claimed, and all of whose cases ran, at every point, and held")
     partly: list[str] = Field([], description="what is claimed, and of whose cases some were left out, the others held")
+    broken: list[str] = Field([], description="what is claimed, and of whose cases one failed")
     required: list[str]
     passed: list[str]
     failed: dict[str, str] = Field(description="by case, the first line of what was found")
@@ -135,4 +136,6 @@ def _verdict(report: Report, name: str) -> str:
         return "proven"
     if name in report.partly:
         return "held, not all tried"
+    if name in report.broken:
+        return "FAILED"
     return "claimed, not proven" if name in report.claimed else "no"

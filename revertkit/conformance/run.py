@@ -156,6 +156,7 @@ class Run:
             not_claimed={c.name.lower(): why for c, why in stage.lacks.items() if why},
             proven=[name for name in stage.claimed if self._held(name) and self._whole(name)],
             partly=[name for name in stage.claimed if self._held(name) and not self._whole(name)],
+            broken=[name for name in stage.claimed if self._failed(name)],
             required=sorted(self.options.required),
             passed=list(self._named("passed")),
             failed=self._named("failed"),
@@ -171,8 +172,13 @@ class Run:
         )
 
     def _held(self, name: str) -> bool:
-        outcomes = [kept.outcome for kept in self.outcomes.values() if name in kept.needs]
-        return "passed" in outcomes and not {"failed", "known failure"} & set(outcomes)
+        return "passed" in self._outcomes(name) and not self._failed(name)
+
+    def _failed(self, name: str) -> bool:
+        return not self._outcomes(name).isdisjoint({"failed", "known failure"})
+
+    def _outcomes(self, name: str) -> set[str]:
+        return {kept.outcome for kept in self.outcomes.values() if name in kept.needs}
 
     def _whole(self, name: str) -> bool:
         """Whether every case that needs this was run, none for want of a hook left out, and every point swept."""

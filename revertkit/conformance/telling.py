@@ -19,6 +19,8 @@ def told(report: Report) -> Iterator[str]:
     yield f"proven:  {', '.join(report.proven) or 'nothing'}"
     if report.partly:
         yield f"held, but not all of it was tried: {', '.join(report.partly)}"
+    if report.broken:
+        yield f"FAILED:  {', '.join(report.broken)}"
     for kind in (*map(str, Kind), "other"):
         yield from _skipped(report, kind)
     for case, reason in report.known_failures.items():

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from revertkit.cli.app import app
 from revertkit.conformance import cases
 from revertkit.conformance.harnesses.memory import MemoryHarness
+from revertkit.conformance.report import markdown
 from revertkit.conformance.requirements import NAMES
 from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.memory import MemoryDriver
@@ -78,6 +79,8 @@ def test_a_known_failure(tmp_path: Path) -> None:
     ran = run(tmp_path, QUICK, "--known-failures", str(known))
     assert ran.status == 1
     assert list(ran.found.failed) == ["test_everything_is_as_it_was"]
+    assert (ran.found.broken, ran.found.partly) == (["revert"], [])
+    assert "| revert | FAILED |" in markdown([ran.found])
     for name in ("test_nothing", "test_data"):
         known.write_text(f'{name} = "x"\n')
         assert f"{name!r}: there is no such case" in run(tmp_path, QUICK, "--known-failures", str(known)).said
