@@ -93,10 +93,12 @@ def test_a_known_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("--driver", "nobody", "--config", "FILE"), "no backend of driver nobody (backends there: one, two)"),
+        (("--driver", "zfs", "--config", "FILE"), "no backend of driver zfs (backends there: one, two)"),
         (("--driver", "directory", "--config", "FILE"), "choose by --backend one|two"),
         (("--driver", "directory", "--config", "FILE", "--backend", "three"), "no backend 'three'"),
-        (("--driver", "nobody"), "name a backend of it by --config"),
+        (("--driver", "nobody"), "there is no driver 'nobody'; registered are directory, lvm, memory, zfs"),
+        (("--driver", "nobody", "--config", "FILE"), "there is no driver 'nobody'"),
+        (("--driver", "revertkit.drivers.directory:DirectoryDriver"), "name a backend of it by --config"),
         (("--driver", ""), "name a driver"),
         (("--driver", "lvm"), "driver lvm needs storage to be tested on: name a backend by --config FILE"),
         (("--harness", "nowhere:Harness"), "No module named 'nowhere'"),
