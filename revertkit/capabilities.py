@@ -1,8 +1,8 @@
 """Capability discovery: what the class offers − what the host lacks − what the pool lacks = what is reported.
 
 Nothing is declared. A capability is there when its entry point is: overridden, callable with the contract's arguments,
-and neither a coroutine nor a generator. Host and pool may subtract, never add. What discovery
-cannot see is an override that only raises; the conformance suite does.
+and neither a coroutine nor a generator. Host and pool may subtract, never add. What discovery cannot see is an
+override that only raises; the conformance suite does.
 """
 
 from __future__ import annotations

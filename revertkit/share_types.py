@@ -1,7 +1,7 @@
 """The rules of extra specs: which are required, which are booleans, what a share copies of its type.
 
-As in Manila: ``driver_handles_share_servers`` is required, and only false here; the ``…_support``
-specs are public, optional and false when they are absent, and copied to a share when it is made. A share made without
+As in Manila: ``driver_handles_share_servers`` is required, and only false here; the ``…_support`` specs are public,
+optional and false when they are absent, and copied to a share when it is made. A share made without
 ``revert_to_snapshot_support`` cannot be reverted, whatever its backend can do.
 """
 

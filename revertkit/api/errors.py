@@ -1,7 +1,7 @@
 """Errors on the wire: Manila's envelope, and one table that says which error is which HTTP code on which route.
 
-The usual codes are :data:`USUAL`. :data:`CODES` has what Manila answers differently on a route; an
-action is a route of its own, ``share_action:extend``. The OpenAPI document is made from the same tables.
+The usual codes are :data:`USUAL`. :data:`CODES` has what Manila answers differently on a route; an action is
+a route of its own, ``share_action:extend``. The OpenAPI document is made from the same tables.
 """
 
 from __future__ import annotations

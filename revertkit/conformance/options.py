@@ -17,7 +17,7 @@ from revertkit.conformance.harness import Harness, LocalHarness
 from revertkit.conformance.plugin import HARNESS
 from revertkit.conformance.points import Points
 from revertkit.conformance.requirements import name_of
-from revertkit.registry import registered
+from revertkit.registry import find
 
 HARNESSES = "revertkit.harnesses"
 """The group of entry points that names harnesses, by their drivers' registered names."""
@@ -94,8 +94,7 @@ class Options:
             raise LookupError("name a driver (--driver NAME --config FILE) or a harness (--harness MODULE:CLASS)")
         for point in entry_points(group=HARNESSES, name=self.driver):
             return _checked(point.load(), point.value)
-        if self.driver not in registered() and ":" not in self.driver:
-            raise LookupError(f"there is no driver {self.driver!r}; registered are {', '.join(registered())}")
+        find(self.driver)  # refuses a name that no driver has, and says which there are
         if self.config is None:
             raise LookupError(f"driver {self.driver} comes with no harness: name a backend of it by --config FILE")
         return LocalHarness

@@ -50,9 +50,15 @@ def lineage(volumes: Sequence[Volume], replica_id: str, pool: str) -> Lineage:
     return Lineage(
         origin=next((v for v in ours if v.name == name), None),
         snapshots=tuple(v for v in ours if v.name.startswith("snap-") and v.tag("snapshot")),
-        rooms=tuple(v for v in ours if v.name.startswith(("new-", "old-")) and not v.tag("snapshot")),
+        rooms=tuple(v for v in ours if is_passing(v)),
         pool=pool_in(volumes, pool),
     )
+
+
+def is_passing(volume: Volume) -> bool:
+    """Whether it is there only until a revert is on record."""
+    ours = volume.tag("share") is not None and volume.tag("snapshot") is None
+    return ours and volume.name.startswith(("new-", "old-"))
 
 
 def pool_in(volumes: Sequence[Volume], pool: str) -> Volume | None:

@@ -60,7 +60,7 @@ class Thin(Kind[Lineage]):
 
     def _report(self, pool: Volume, volumes: list[Volume]) -> dict[str, Any]:
         """What a scheduler has to know of a pool that promises more than it has; Manila's names where it has one."""
-        promised = sum(v.size for v in volumes if v.pool == pool.name and not v.read_only and not _passing(v))
+        promised = sum(v.size for v in volumes if v.pool == pool.name and not v.read_only and not lineage.is_passing(v))
         return {
             "thin_provisioning": True,
             "provisioned_capacity_gb": round(promised / GIB, 2),
@@ -241,8 +241,3 @@ class Thin(Kind[Lineage]):
         return Reverted(
             share=Stored(backend_id=origin.uuid, size=size), snapshot=Stored(backend_id=body.uuid, size=size)
         )
-
-
-def _passing(volume: Volume) -> bool:
-    """Whether it is there only until a revert is on record."""
-    return volume.tag("share") is not None and volume.name.startswith(("new-", "old-"))

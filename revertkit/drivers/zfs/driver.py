@@ -113,7 +113,7 @@ class ZfsDriver(
         if found.reverting is not None:
             self._refuse_halfway(found, snapshot.replica)
         if self._point(found, snapshot) is None:
-            if not found.mounted:
+            if not online.mounted(found.name):
                 self.ensure_share(snapshot.replica)
             openzfs.snapshot(name, snapshot.snapshot_id, snapshot.size)
         _, point = self._known_pair(snapshot)

@@ -30,8 +30,8 @@ class Following(ZfsBase):
                 self._take_offline(share, self._known(share))  # it has not become another one after all
             return super().ensure_share(share)
         found = self._known(share)
-        if not found.mounted and not found.following:
-            mounts.mount(found.name, self._path(share), "zfs", ["zfsutil", "ro"])  # which replays its log
+        if not (found.following or online.mounted(found.name)):
+            mounts.mount(found.name, self._path(share), "zfs", ["zfsutil"])  # which replays its log
         if online.mounted(found.name):
             self._shut(share, found)
         if wrong := {prop: value for prop, value in self._settings(share).items() if found.settings[prop] != value}:
