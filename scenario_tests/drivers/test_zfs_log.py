@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zfs_bench import Backend, backend_of_its_own, prop, succeeds, until, zfs
+from zfs_bench import Backend, backend_of_its_own, killed_at, prop, succeeds, until, zfs
 
 from revertkit.models import Replica
 from revertkit.status import ReplicaState
@@ -76,6 +76,19 @@ def test_what_is_no_longer_the_active_one_has_it_too(backend: Backend, disk: Pat
         assert prop(backend.dataset(share), "readonly") == "on"
     zfs("snapshot", f"{backend.dataset(share)}@by-hand")
     assert read(f"{backend.dataset(share)}@by-hand", disk / "seen") == HELD
+
+
+def test_one_that_died_meanwhile_can_be_written_to_again(backend: Backend, disk: Path) -> None:
+    """The promotion is put back, and finds the mount that was to replay the log."""
+    share = backend.share()
+    cut(backend, share, disk)
+    old = share.model_copy(update={"state": ReplicaState.OUT_OF_SYNC})
+    where = killed_at(1, lambda: backend.driver.ensure_share(old))
+    assert where is not None
+    assert "AFTER mount" in where
+    backend.driver.ensure_share(share)
+    assert (backend.path(share) / "synced").read_text() == "synced"
+    (backend.path(share) / "again").write_text("again")
 
 
 def read(snapshot: str, top: Path) -> dict[str, str]:
