@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from revertkit.conformance.stage import CONTEXT, Stage
 from revertkit.driver import SupportsSnapshots
 from revertkit.errors import Blocked, QuotaExceeded
 from revertkit.models import AccessLevel, Replica, Share, SnapshotInstance, new_id
+from revertkit.status import Status
 from revertkit.system.run import run, tool
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "test_nfs_client_that_stays_mounted",
     "test_nothing_is_left_on_the_backend",
     "test_paths_and_file_system_stay",
+    "test_shrink_that_would_not_fit",
     "test_size_comes_back_after_a_growth",
     "test_size_comes_back_after_a_shrink",
 ]
@@ -184,6 +187,24 @@ def test_size_comes_back_after_a_shrink(stage: Stage) -> None:
     assert stage.manager.quotas(CONTEXT.project_id)["gigabytes"].in_use == 2
     _has_capacity(stage, share, large)
     assert stage.tree(share).record() == before
+
+
+@behaviour(16)
+@requires("shrink")
+def test_shrink_that_would_not_fit(stage: Stage) -> None:
+    """What holds more than the new size is refused, and is online as it was, with all that it holds."""
+    share = stage.share(2)
+    tree, block = stage.tree(share), os.urandom(2**20) * 64
+    names = [f"much-{number}" for number in range(18)]
+    for name in names:
+        tree.write(name, block)
+    room = tree.capacity()
+    with pytest.raises(Blocked):
+        stage.manager.shrink_share(CONTEXT, share.id, 1)
+    assert all(tree.read(name) == block for name in names), "the refusal changed the share's content"
+    _has_capacity(stage, share, room)
+    assert (stage.now(share).size, stage.now(share).status) == (2, Status.AVAILABLE)
+    assert stage.manager.quotas(CONTEXT.project_id)["gigabytes"].in_use == 2
 
 
 def _refused_over_quota(stage: Stage, share: Share, snapshot: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from broken.base import Broken
 from revertkit.drivers.memory.storage import STORAGE
 from revertkit.models import (
+    GIB,
     AccessLevel,
     ExportLocation,
     Replica,
@@ -128,3 +129,15 @@ class AdoptsWhatIsOlder(Broken):
         if existing in held:
             held[existing] = held.pop(existing)
         return super().manage_snapshot(snapshot, existing)
+
+
+class ShrinksWithoutALook(Broken):
+    """What no longer fits is cut off."""
+
+    seen_by = "test_shrink_that_would_not_fit"
+
+    def shrink_share(self, share: Replica, new_size: int) -> Stored:
+        files = self.held(share).files
+        while sum(map(len, files.values())) > new_size * GIB:
+            files.popitem()
+        return super().shrink_share(share, new_size)
