@@ -8,6 +8,7 @@ it answers success, and did nothing.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -65,18 +66,17 @@ class Death(BaseException):
     """A death, as far as one process can play it."""
 
 
-def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], int]:
-    """Let `call` run its course; name its steps as they begin, and count the commands among them.
+def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], list[str]]:
+    """Let `call` run its course; name its steps as they begin, and the commands among them as they would be typed.
 
     Raises:
         AssertionError: within a step it starts a command past ``revertkit.system.run``, where no lie can be told.
     """
     steps: list[str] = []
-    commands = 0
+    commands: list[str] = []
 
-    def counted(argv: Sequence[str]) -> None:
-        nonlocal commands
-        commands += 1
+    def typed(argv: Sequence[str]) -> None:
+        commands.append(shlex.join(argv))
 
     def seen(event: StepEvent) -> None:
         if event.moment is Moment.BEFORE:
@@ -86,7 +86,7 @@ def steps_and_commands(call: Callable[[], object]) -> tuple[list[str], int]:
     _listen()
     _step.set(None)
     _past.clear()
-    with watching(seen), pretending(counted):
+    with watching(seen), pretending(typed):
         call()
     told = "; ".join(f"step {step!r} starts {command}" for step, command in _past)
     assert not _past, f"{told}: not by revertkit.system.run.run, so that nobody sees whether its answer is believed"

@@ -303,7 +303,8 @@ class Stage(Claims):
                     for share in every
                     for found in snapshots.listed(tx, None, share.id)
                 ]
-            assert list(self.harness.leftovers([share.replica for share in every], taken)) == []
+            left = list(self.harness.leftovers([share.replica for share in every], taken))
+            assert not left, f"on the backend, and on no record, of this case or of one before it: {', '.join(left)}"
 
     @contextmanager
     def unchanged(self, share: Share, *taken: Snapshot) -> Iterator[None]:

@@ -34,8 +34,8 @@ class Sweep:
         if not verb.keeps_access:
             verb.taken_back(self.world)
 
-    def undisturbed(self) -> tuple[list[str], int]:
-        """Let it run its course once; answer its steps, and how many of them are commands."""
+    def undisturbed(self) -> tuple[list[str], list[str]]:
+        """Let it run its course once; answer its steps, and its commands."""
         names = self.verb.prepared(self.world)
         found = steps_and_commands(lambda: self.verb.call(self.stage.manager, *names))
         self.verb.done(self.world, *names)
@@ -104,8 +104,8 @@ class Sweep:
         _, commands = self.undisturbed()
         if not commands:
             raise Missing("commands", f"{self.name} runs no command by revertkit.system.run")
-        swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
-        for number in asked.drawn(range(commands), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
+        swept = Swept(operation=f"{self.name} ({LIE})", steps=len(commands), points=len(commands), swept=0)
+        for number in asked.drawn(range(len(commands)), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
             with at(lie_of(self.name, number, commands)):
                 self._point(lambda *names, n=number: lied_to(self.stage, n, self.verb.call, *names))
             swept.count(LIE)
@@ -193,9 +193,9 @@ def point_of(operation: str, steps: Sequence[str], number: int, way: Way) -> str
     return f"{operation}: {way} step {number + 1} of {len(steps)}, {steps[number]!r}"
 
 
-def lie_of(operation: str, number: int, commands: int) -> str:
+def lie_of(operation: str, number: int, commands: Sequence[str]) -> str:
     """Call a lie to an operation by a name."""
-    return f"{operation}: command {number + 1} of {commands} answered 0 and did nothing"
+    return f"{operation}: command {number + 1} of {len(commands)} answered 0 and did nothing, {commands[number]!r}"
 
 
 @contextmanager

@@ -82,15 +82,15 @@ class _Sweep:
             swept.count(str(way))
         return [swept, *lied]
 
-    def _lied_to(self, commands: int, asked: Points) -> Swept:
-        swept = Swept(operation=f"{self.name} ({LIE})", steps=commands, points=commands, swept=0)
-        for number in asked.drawn(range(commands), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
+    def _lied_to(self, commands: list[str], asked: Points) -> Swept:
+        swept = Swept(operation=f"{self.name} ({LIE})", steps=len(commands), points=len(commands), swept=0)
+        for number in asked.drawn(range(len(commands)), swept.operation, lambda lie: lie_of(self.name, lie, commands)):
             with at(lie_of(self.name, number, commands)):
                 self._point(partial(lied_to, self.stage, number))
             swept.count(LIE)
         return swept
 
-    def _undisturbed(self) -> tuple[list[str], int]:
+    def _undisturbed(self) -> tuple[list[str], list[str]]:
         names = self.prepared()
         found = steps_and_commands(lambda: self.call(self.stage.manager, *names))
         self.check()
