@@ -86,7 +86,11 @@ class ShareDriver(ABC):
 
     @abstractmethod
     def delete_share(self, share: Replica) -> None:
-        """Take the share offline and remove it, with all leftovers. It has no snapshots. Nothing there: succeed."""
+        """Take the share offline and remove it, with all leftovers. It has no snapshots. Nothing there: succeed.
+
+        Raises:
+            Blocked: what stands in its place is not ``share.backend_id``, where that is on record; it is left there.
+        """
 
     @abstractmethod
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
@@ -110,7 +114,11 @@ class SupportsSnapshots:
         raise NotImplementedError
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Remove the snapshot, and no other. Nothing there: succeed."""
+        """Remove the snapshot, and no other. Nothing there: succeed.
+
+        Raises:
+            Blocked: what stands in its place is not ``snapshot.backend_id``, where that is on record; it is left there.
+        """
         raise NotImplementedError
 
 

@@ -6,9 +6,10 @@ That it looks again just before its point of no return is test_second_look.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -17,11 +18,12 @@ from revertkit.conformance.refusing import refused
 from revertkit.conformance.replicas import REVERTED, look, other, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.driver import SupportsMountableSnapshots, SupportsSnapshots
+from revertkit.driver import SupportsExtend, SupportsMountableSnapshots, SupportsShrink, SupportsSnapshots
 from revertkit.errors import Blocked, Conflict, RevertkitError
 from revertkit.models import Share, Snapshot, SnapshotInstance, new_id
 
 __all__ = [
+    "test_a_stranger_in_its_place_is_left_alone",
     "test_every_blocker_is_named",
     "test_foreign_newer_snapshot",
     "test_foreign_newer_snapshot_of_a_replicated_share",
@@ -233,6 +235,41 @@ def _stranger_is_left(stage: Stage, share: Share) -> None:
         with pytest.raises(Blocked):
             stage.driver.ensure_share(stage.now(share).replica)
     stage.revert(snapshot)
+
+
+@behaviour(10)
+def test_a_stranger_in_its_place_is_left_alone(stage: Stage) -> None:
+    """What is in a share's or snapshot's place and is another one: neither snapshotted, nor resized, nor deleted."""
+    share = stage.share(2)
+    before = stage.planted(share, "first")
+    with stage.share_of_another_identity(share):
+        for change in _changes(stage, share):
+            with pytest.raises(Blocked):
+                change()
+        with suppress(Blocked):
+            stage.driver.delete_share(stage.now(share).replica)
+    stage.driver.ensure_share(stage.now(share).replica)
+    assert stage.tree(share).record() == before, "another share than the one on record was deleted"
+    if stage.claims("snapshots"):
+        snapshot, driver = stage.snapshot(share), verbs(stage.driver, SupportsSnapshots)
+        with stage.snapshot_of_another_identity(snapshot), suppress(Blocked):
+            driver.delete_snapshot(stage.instance(snapshot))
+        kept = driver.create_snapshot(stage.instance(snapshot)).backend_id
+        assert kept == stage.instance(snapshot).backend_id, "another snapshot than the one on record was deleted"
+
+
+def _changes(stage: Stage, share: Share) -> Iterator[Callable[[], object]]:
+    """Ask the driver alone for whatever it can do to a share."""
+    place = stage.now(share).replica
+    if stage.claims("snapshots"):
+        new = SnapshotInstance(
+            id=new_id(), snapshot_id=new_id(), replica=place, size=place.size, created_at=datetime.now(UTC)
+        )
+        yield partial(verbs(stage.driver, SupportsSnapshots).create_snapshot, new)
+    if stage.claims("extend"):
+        yield partial(verbs(stage.driver, SupportsExtend).extend_share, place, 3)
+    if stage.claims("shrink"):
+        yield partial(verbs(stage.driver, SupportsShrink).shrink_share, place, 1)
 
 
 @behaviour(10)

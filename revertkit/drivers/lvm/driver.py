@@ -118,7 +118,11 @@ class LvmDriver(
         return body, seen.origin.filesystem
 
     def delete_share(self, share: Replica) -> None:
-        """Take it offline and remove its volume. Blocked by any snapshot that would go with it, ours or not."""
+        """Take it offline and remove its volume.
+
+        Raises:
+            Blocked: it has a snapshot that would go with it, ours or not, or what stands in its place is not it.
+        """
         self._unpinned(share)
         place = self.front.share(share)
         with self.front.put_back(place, lambda: self.ensure_share(share)), blocking():
@@ -132,6 +136,8 @@ class LvmDriver(
         if pinned := self.kind.pinned(seen):
             mend = "delete it first"
             raise Blocked(*(Blocker(kind="snapshot", what=f"it has {v.path}", mend=mend) for v in pinned))
+        if found := family.another(seen, share):
+            raise Blocked(*found)
         return seen
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
@@ -166,7 +172,7 @@ class LvmDriver(
         """Remove the snapshot; with the last thick one the share's volume is trimmed to the share's size.
 
         Raises:
-            Blocked: somebody reads it; it is online if it was.
+            Blocked: somebody reads it, or it is not the one on record; it is online if it was.
         """
         with self._snapshot_put_back(snapshot):
             self.kind.delete(snapshot)

@@ -134,10 +134,25 @@ def snapshot_identity(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]
 def _identity(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
     if volume is None:
         return [Blocker(kind="missing", what=f"{what} is not there", mend="look for it with lvs, or restore it")]
-    if recorded not in (None, volume.uuid):
-        wrong = f"{what} {volume.path} has the uuid {volume.uuid}, on record is {recorded}"
-        return [Blocker(kind="identity", what=wrong, mend="somebody put another in its place: put the right one back")]
-    return []
+    return _another(what, volume, recorded)
+
+
+def _another(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
+    if volume is None or recorded in (None, volume.uuid):
+        return []
+    wrong = f"{what} {volume.path} has the uuid {volume.uuid}, on record is {recorded}"
+    mend = "somebody put another in its place: put the right one back, or rename this one to delete what is on record"
+    return [Blocker(kind="identity", what=wrong, mend=mend)]
+
+
+def another(seen: Family, share: Replica) -> list[Blocker]:
+    """Say whether in the share's place there is a volume that is not the one on record: none is fine."""
+    return _another("the share's volume", seen.origin, share.backend_id)
+
+
+def another_snapshot(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
+    """Say so of the snapshot's place."""
+    return _another("the snapshot's volume", seen.body(snapshot.snapshot_id), snapshot.backend_id)
 
 
 def _health(body: Volume) -> list[Blocker]:

@@ -151,18 +151,26 @@ class Thick(Kind[Family]):
     # --- snapshots
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
-        """Take a read-only snapshot, or find it taken."""
-        origin, name = there(self.look(snapshot.replica).origin), rows.named("snap", snapshot.snapshot_id)
+        """Take a read-only snapshot, or find it taken.
+
+        Raises:
+            Blocked: a revert of its share is half way, or what stands in the share's place is not it.
+        """
+        (_, origin), name = self.at_rest(snapshot.replica), rows.named("snap", snapshot.snapshot_id)
         with blocking(), suppress(failures.Exists):
             lvm2.snapshot(origin, name, self._room(origin.size), family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
     def delete(self, snapshot: SnapshotInstance) -> None:
-        """Remove the snapshot, and trim its share's volume where this was what kept it large."""
+        """Remove the snapshot, and trim its share's volume where this was what kept it large.
+
+        Raises:
+            Blocked: a revert of its share is half way, or what stands in its place is not it; nothing has changed.
+        """
         seen = self.look(snapshot.replica)
         body, room = seen.body(snapshot.snapshot_id), seen.room(snapshot.snapshot_id)
-        if half := family.halfway(seen):
-            raise Blocked(*half)
+        if found := family.halfway(seen) or family.another_snapshot(seen, snapshot):
+            raise Blocked(*found)
         self._sweep(seen, snapshot)
         if body is not None:
             with blocking():

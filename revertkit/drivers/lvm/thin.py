@@ -143,20 +143,28 @@ class Thin(Kind[Lineage]):
     # --- snapshots
 
     def create(self, snapshot: SnapshotInstance) -> Stored:
-        """Take a read-only snapshot, or find it taken."""
-        seen = self.look(snapshot.replica)
+        """Take a read-only snapshot, or find it taken.
+
+        Raises:
+            Blocked: a revert of its share is half way, what stands in the share's place is not it, or the pool is full.
+        """
+        seen, origin = self.at_rest(snapshot.replica)
         if seen.body(snapshot.snapshot_id) is None:
             self._refuse_more(seen.pool)
-            origin, name = rows.named("share", snapshot.replica.id), rows.named("snap", snapshot.snapshot_id)
+            name = rows.named("snap", snapshot.snapshot_id)
             with blocking(), suppress(failures.Exists):
-                lvm2.thin_snapshot(self.group, origin, name, family.tags(snapshot))
+                lvm2.thin_snapshot(self.group, origin.name, name, family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
     def delete(self, snapshot: SnapshotInstance) -> None:
-        """Remove the snapshot; no volume that was made of it needs it."""
+        """Remove the snapshot; no volume that was made of it needs it.
+
+        Raises:
+            Blocked: a revert of its share is half way, or what stands in its place is not it; nothing has changed.
+        """
         seen = self.look(snapshot.replica)
-        if half := family.halfway(seen):
-            raise Blocked(*half)
+        if found := family.halfway(seen) or family.another_snapshot(seen, snapshot):
+            raise Blocked(*found)
         if (body := seen.body(snapshot.snapshot_id)) is not None:
             with blocking():
                 self.front.take_offline(self.front.snapshot(body))

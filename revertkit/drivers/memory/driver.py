@@ -177,10 +177,11 @@ class MemoryDriver(
         """Remove it.
 
         Raises:
-            Blocked: it has snapshots.
+            Blocked: it has snapshots, or is another one than is on record.
         """
-        if (held := self._held(share)) is None:
+        if self._held(share) is None:
             return
+        held = self._share(share, at_rest=True)
         _refuse([_blocker("has_snapshot", f"{name} is a snapshot of it", "delete it first") for name in held.snapshots])
         with step("take the share offline"):
             held.online = False
@@ -258,9 +259,14 @@ class MemoryDriver(
         return stored(held.snapshots[snapshot.snapshot_id])
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
-        """Take it offline and remove it."""
+        """Take it offline and remove it.
+
+        Raises:
+            Blocked: it is another one than is on record.
+        """
         held = self._held(snapshot.replica)
         if held is not None and (name := held.named(snapshot.snapshot_id)):
+            _refuse(self._snapshot_blockers(snapshot) if snapshot.backend_id else [])
             snapshot_offline(held.snapshots[name])
             with step("remove the snapshot"):
                 del held.snapshots[name]

@@ -15,6 +15,7 @@ from revertkit.models import (
     Reverted,
     RevertPreview,
     SnapshotInstance,
+    Stored,
 )
 
 
@@ -57,6 +58,34 @@ class IgnoresTheSharesIdentity(Broken):
 
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         return super().ensure_share(share.model_copy(update={"backend_id": None}))
+
+
+class DeletesWhateverHasTheSharesName(Broken):
+    """Whose share it is has been asked when it was made."""
+
+    seen_by = "test_a_stranger_in_its_place_is_left_alone"
+
+    def delete_share(self, share: Replica) -> None:
+        super().delete_share(share.model_copy(update={"backend_id": None}))
+
+
+class DeletesWhateverHasTheSnapshotsName(Broken):
+    """Likewise a snapshot."""
+
+    seen_by = "test_a_stranger_in_its_place_is_left_alone"
+
+    def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
+        super().delete_snapshot(snapshot.model_copy(update={"backend_id": None}))
+
+
+class SnapshotsWhateverHasTheSharesName(Broken):
+    """Whatever is there is the share."""
+
+    seen_by = "test_a_stranger_in_its_place_is_left_alone"
+
+    def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
+        found = snapshot.replica.model_copy(update={"backend_id": self.held(snapshot.replica).identity})
+        return super().create_snapshot(snapshot.model_copy(update={"replica": found}))
 
 
 class NamesOneBlockerAtATime(Broken):
