@@ -15,7 +15,7 @@ from typing import Any
 from revertkit.drivers.lvm import family, filesystems, lvm2, rows
 from revertkit.drivers.lvm.kind import Kind, blocking
 from revertkit.drivers.lvm.rows import Volume
-from revertkit.errors import Blocked, InvalidInput
+from revertkit.errors import BackendError, Blocked, InvalidInput
 from revertkit.models import GIB, Blocker, FoundShare, FoundSnapshot, Replica, SnapshotInstance, Stored
 
 OTHER = "name another volume"
@@ -48,7 +48,19 @@ def share(kind: Kind[Any], wanted: Replica, existing: str) -> Stored:
         lvm2.mark(volume, family.share_tags(wanted, volume.size // GIB, filesystem))
     if volume.name != ours:
         lvm2.rename(volume, ours)
+    _see_ours(kind, volume, ours, rows.tag("share", wanted.id))
     return Stored(backend_id=volume.uuid, size=volume.size // GIB)
+
+
+def _see_ours(kind: Kind[Any], volume: Volume, name: str, mark: str) -> None:
+    """See that a volume has our name and tag, whatever LVM answered to that.
+
+    Raises:
+        BackendError: it has not.
+    """
+    now = next((v for v in lvm2.volumes(kind.group) if v.uuid == volume.uuid), None)
+    if now is None or now.name != name or mark not in now.tags:
+        raise BackendError(f"LVM answered success, but {volume.path} is not {name} with the tag {mark}: {now}")
 
 
 def _named(volumes: list[Volume], name: str, ours: str, mark: str) -> Volume:
@@ -130,9 +142,21 @@ def let_go_of_share(kind: Kind[Any], wanted: Replica) -> None:
     with kind.offline(seen, wanted):
         lvm2.remove(*kind.leftovers(seen))
     rest = [v for v in volumes if v.tag("share") == wanted.id and v not in seen.rooms]
-    for volume in rest:
-        lvm2.mark(volume, gone=volume.marks)
+    _unmark(kind, rest)
     kind.front.forget(kind.front.share(wanted))
+
+
+def _unmark(kind: Kind[Any], volumes: list[Volume]) -> None:
+    """Take our tags off.
+
+    Raises:
+        BackendError: LVM answered success, and they are there: nobody could adopt these volumes again.
+    """
+    for volume in volumes:
+        lvm2.mark(volume, gone=volume.marks)
+    uuids = {volume.uuid for volume in volumes}
+    if left := [str(v.path) for v in lvm2.volumes(kind.group) if v.uuid in uuids and v.marks]:
+        raise BackendError(f"LVM answered that our tags are off {', '.join(left)}, but they are there")
 
 
 # --- snapshots
@@ -151,13 +175,11 @@ def snapshot(kind: Kind[Any], wanted: SnapshotInstance, existing: str) -> Stored
             _refuse(_of_another(kind, seen, volume, wanted) if not volume.active else [])
             size = _size(volume)
         lvm2.mark(volume, family.tags(wanted, size), protect=not volume.read_only)
-        return _renamed(volume, ours, size)
-    return _renamed(volume, ours, int(volume.tag("size") or wanted.size))
-
-
-def _renamed(volume: Volume, name: str, size: int) -> Stored:
-    if volume.name != name:
-        lvm2.rename(volume, name)
+    else:
+        size = int(volume.tag("size") or wanted.size)
+    if volume.name != ours:
+        lvm2.rename(volume, ours)
+    _see_ours(kind, volume, ours, rows.tag("snapshot", wanted.snapshot_id))
     return Stored(backend_id=volume.uuid, size=size)
 
 
@@ -201,10 +223,12 @@ def let_go_of_snapshot(kind: Kind[Any], wanted: SnapshotInstance) -> None:
     ours = [v for v in volumes if v.tag("snapshot") == wanted.snapshot_id]
     rooms = [v for v in ours if family.is_room(v)]
     lvm2.remove(*rooms)  # of a revert that never began: without our snapshot it would say "half way"
-    for volume in (v for v in ours if v not in rooms):
+    rest = [v for v in ours if v not in rooms]
+    for volume in rest:
         with blocking():
             kind.front.take_offline(kind.front.snapshot(volume))
-        lvm2.mark(volume, gone=volume.marks)
+    _unmark(kind, rest)
+    for volume in rest:
         kind.front.forget(kind.front.snapshot(volume))
 
 

@@ -174,8 +174,7 @@ class LvmDriver(
         Raises:
             Blocked: somebody reads it, or it is not the one on record; it is online if it was.
         """
-        with self._snapshot_put_back(snapshot):
-            self.kind.delete(snapshot)
+        self.kind.delete(snapshot, self._snapshot_put_back(snapshot))
 
     def _snapshot_put_back(self, snapshot: SnapshotInstance) -> AbstractContextManager[None]:
         place = self.front.snapshot_of(snapshot.snapshot_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -91,8 +91,8 @@ class Kind(ABC, Generic[F]):
         """Take a read-only snapshot, or find it taken."""
 
     @abstractmethod
-    def delete(self, snapshot: SnapshotInstance) -> None:
-        """Remove a snapshot; nothing there is fine."""
+    def delete(self, snapshot: SnapshotInstance, put_back: AbstractContextManager[None]) -> None:
+        """Remove a snapshot; nothing there is fine. `put_back` has it online again where that is refused on the way."""
 
     @abstractmethod
     def check(self, snapshot: SnapshotInstance) -> RevertPreview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 from revertkit.drivers.lvm import failures, family, filesystems, lvm2, rows
@@ -161,7 +161,7 @@ class Thick(Kind[Family]):
             lvm2.snapshot(origin, name, self._room(origin.size), family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
-    def delete(self, snapshot: SnapshotInstance) -> None:
+    def delete(self, snapshot: SnapshotInstance, put_back: AbstractContextManager[None]) -> None:
         """Remove the snapshot, and trim its share's volume where this was what kept it large.
 
         Raises:
@@ -173,7 +173,7 @@ class Thick(Kind[Family]):
             raise Blocked(*found)
         self._sweep(seen, snapshot)
         if body is not None:
-            with blocking():
+            with put_back, blocking():
                 self.front.take_offline(self.front.snapshot(body))
                 lvm2.remove(*([room] if room else []), body)  # without the body, a room would say "half way"
             self.front.forget(self.front.snapshot(body))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,7 +156,7 @@ class Thin(Kind[Lineage]):
                 lvm2.thin_snapshot(self.group, origin.name, name, family.tags(snapshot))
         return Stored(backend_id=self.found(snapshot).uuid, size=snapshot.size)
 
-    def delete(self, snapshot: SnapshotInstance) -> None:
+    def delete(self, snapshot: SnapshotInstance, put_back: AbstractContextManager[None]) -> None:
         """Remove the snapshot; no volume that was made of it needs it.
 
         Raises:
@@ -166,7 +166,7 @@ class Thin(Kind[Lineage]):
         if found := family.halfway(seen) or family.another_snapshot(seen, snapshot):
             raise Blocked(*found)
         if (body := seen.body(snapshot.snapshot_id)) is not None:
-            with blocking():
+            with put_back, blocking():
                 self.front.take_offline(self.front.snapshot(body))
                 lvm2.remove(body)
             self.front.forget(self.front.snapshot(body))
