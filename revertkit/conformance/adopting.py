@@ -157,6 +157,13 @@ class ManageSnapshot(Adopting):
         share, existing = names
         return manager.manage_snapshot(CONTEXT, share, existing, name=FRESH)
 
+    def done(self, world: World, *names: str) -> None:
+        """It is ours, with all that it held; what was told that it cannot be mounted is seen once it is mended."""
+        made = self.made(world)
+        assert made is not None
+        if not world.out_of_reach(made):
+            self.check(world)
+
     def made(self, world: World) -> Snapshot | None:
         """Find the snapshot."""
         return world.fresh_snapshot()

@@ -146,13 +146,8 @@ class CreateSnapshot(Verb):
         made = world.fresh_snapshot()
         assert made is not None
         assert made.status is Status.AVAILABLE, made.status
-        if made.export_locations or not self._out_of_reach(world, made):
+        if not world.out_of_reach(made):
             self._check(world, made)
-
-    @staticmethod
-    def _out_of_reach(world: World, made: Snapshot) -> bool:
-        told = f"snapshot {made.id} cannot be brought online"
-        return any(told in message.text for message in world.manager.messages(CONTEXT))
 
     @staticmethod
     def _check(world: World, made: Snapshot) -> None:

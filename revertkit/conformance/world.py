@@ -73,6 +73,11 @@ class World:
         """Find the snapshot that an operation made."""
         return next((one for one in self.manager.snapshots(CONTEXT, self.share.id) if one.name == FRESH), None)
 
+    def out_of_reach(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot is reached nowhere, and a message says that it cannot be."""
+        told = f"snapshot {snapshot.id} cannot be brought online"
+        return not snapshot.export_locations and any(told in one.text for one in self.manager.messages(CONTEXT))
+
 
 class Verb(ABC):
     """One operation."""
