@@ -160,12 +160,20 @@ def test_an_adopted_snapshot_that_is_called_like_a_room_is_none(
     """Tagged, and killed before it had its name: it neither says "half way" nor is removed when it is let go of."""
     adopted = replace(BODY, name="room-monday")
     assert (look(ORIGIN, adopted).rooms, look(ORIGIN, adopted).halfway) == ((), ())
-    monkeypatch.setattr(lvm2, "volumes", lambda group: [ORIGIN, adopted])
-    marked: list[Volume] = []
-    monkeypatch.setattr(lvm2, "mark", lambda volume, **_: marked.append(volume))
+    there = {"origin": ORIGIN, "adopted": adopted}
+    monkeypatch.setattr(lvm2, "volumes", lambda group: list(there.values()))
+    monkeypatch.setattr(lvm2, "mark", lambda v, gone: there.update(adopted=replace(v, tags=v.tags - {*gone})))
     monkeypatch.setattr(lvm2, "remove", lambda *found: pytest.fail("it is removed") if found else None)
     adopt.let_go_of_snapshot(thick(tmp_path), SNAPSHOT)
-    assert marked == [adopted]
+    assert there == {"origin": ORIGIN, "adopted": replace(BODY, name="room-monday", tags=frozenset())}
+
+
+def test_tags_that_lvm_says_it_took_off_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lvm2, "volumes", lambda group: [ORIGIN, BODY])
+    monkeypatch.setattr(lvm2, "mark", lambda volume, gone: None)
+    monkeypatch.setattr(lvm2, "remove", lambda *found: None)
+    with pytest.raises(BackendError, match="but they are there"):
+        adopt.let_go_of_snapshot(thick(tmp_path), SNAPSHOT)
 
 
 def test_a_husk_is_no_snapshot_and_is_known_by_name_and_tags() -> None:

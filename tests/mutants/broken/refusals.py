@@ -70,7 +70,7 @@ class DeletesWhateverHasTheSharesName(Broken):
 
 
 class DeletesWhateverHasTheSnapshotsName(Broken):
-    """Likewise a snapshot."""
+    """Whose snapshot it is has been asked when it was taken."""
 
     seen_by = "test_a_stranger_in_its_place_is_left_alone"
 
