@@ -132,7 +132,8 @@ def matrix_(
 
 def driver_row(listing: Listing) -> dict[str, Any]:
     """Show one registered driver."""
-    mends = [lack.mend for lack in listing.lacks]
+    mends = ["install it again, or tell its author: docs/driver-api.md"] if listing.refused else []
+    mends += [lack.mend for lack in listing.lacks]
     reasons = [f"{lack.capability}: {lack.why}" if lack.capability else lack.why for lack in listing.lacks]
     return {
         "name": listing.name,

@@ -195,6 +195,8 @@ def test_pools_and_drivers_say_what_they_can_and_why_not(cli: Cli) -> None:
     drivers = {row["name"]: row for row in cli.json("driver", "list")}
     assert drivers["memory"]["usable"] is True
     memory = cli.json("driver", "show", "memory")
+    refused = cli.json("driver", "show", "nowhere:Driver")
+    assert ("cannot be imported" in refused["reason"], "author" in refused["mend"]) == (True, True)
     assert memory["options"][0]["name"] == "capacity_gb"
     assert memory["options"][0]["default"] == 1000
     assert memory["capabilities"]["revert_to_snapshot_support"] == ""
