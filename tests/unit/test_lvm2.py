@@ -176,6 +176,18 @@ def test_tags_that_lvm_says_it_took_off_are_looked_for(tmp_path: Path, monkeypat
         adopt.let_go_of_snapshot(thick(tmp_path), SNAPSHOT)
 
 
+def test_what_a_revert_put_there_is_deleted_by_the_record_of_before() -> None:
+    """The record of the revert was lost; LVM's own tag tells whose place the volume has. A stranger has none."""
+    retaken = replace(BODY, tags=BODY.tags | {"revertkit.was=old"}, uuid="new")
+    assert BODY.uuid == SNAPSHOT.backend_id == "old"
+    assert family.another_snapshot(look(ORIGIN, BODY), SNAPSHOT) == []
+    assert family.another_snapshot(look(ORIGIN, retaken), SNAPSHOT) == []
+    assert family.another_snapshot(look(ORIGIN), SNAPSHOT) == []
+    strangers = (replace(BODY, uuid="new"), replace(retaken, tags=BODY.tags | {"revertkit.was=other"}))
+    for stranger in strangers:
+        assert [b.kind for b in family.another_snapshot(look(ORIGIN, stranger), SNAPSHOT)] == ["identity"]
+
+
 def test_a_husk_is_no_snapshot_and_is_known_by_name_and_tags() -> None:
     seen = look(ORIGIN, HUSK, ROOM)
     assert (seen.snapshots, seen.husk("i1"), family.leftovers(seen)) == ((), HUSK, [])

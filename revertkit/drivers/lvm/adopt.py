@@ -46,18 +46,23 @@ def share(kind: Kind[Any], wanted: Replica, existing: str) -> Stored:
         with _looked_into(volume):
             filesystem = _filesystem(volume)
         lvm2.mark(volume, family.share_tags(wanted, volume.size // GIB, filesystem))
-    if volume.name != ours:
-        lvm2.rename(volume, ours)
-    _see_ours(kind, volume, ours, rows.tag("share", wanted.id))
+    _rename(kind, volume, ours, rows.tag("share", wanted.id))
     return Stored(backend_id=volume.uuid, size=volume.size // GIB)
 
 
-def _see_ours(kind: Kind[Any], volume: Volume, name: str, mark: str) -> None:
-    """See that a volume has our name and tag, whatever LVM answered to that.
+def _rename(kind: Kind[Any], volume: Volume, ours: str, mark: str) -> None:
+    """Give a tagged volume our name.
 
     Raises:
-        BackendError: it has not.
+        BackendError: LVM answered success, but its tag is not there, and it has its own name still; or its name is not.
     """
+    _see(kind, volume, volume.name, mark)
+    if volume.name != ours:
+        lvm2.rename(volume, ours)
+        _see(kind, volume, ours, mark)
+
+
+def _see(kind: Kind[Any], volume: Volume, name: str, mark: str) -> None:
     now = next((v for v in lvm2.volumes(kind.group) if v.uuid == volume.uuid), None)
     if now is None or now.name != name or mark not in now.tags:
         raise BackendError(f"LVM answered success, but {volume.path} is not {name} with the tag {mark}: {now}")
@@ -177,9 +182,7 @@ def snapshot(kind: Kind[Any], wanted: SnapshotInstance, existing: str) -> Stored
         lvm2.mark(volume, family.tags(wanted, size), protect=not volume.read_only)
     else:
         size = int(volume.tag("size") or wanted.size)
-    if volume.name != ours:
-        lvm2.rename(volume, ours)
-    _see_ours(kind, volume, ours, rows.tag("snapshot", wanted.snapshot_id))
+    _rename(kind, volume, ours, rows.tag("snapshot", wanted.snapshot_id))
     return Stored(backend_id=volume.uuid, size=size)
 
 

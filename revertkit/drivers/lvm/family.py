@@ -141,18 +141,26 @@ def _another(what: str, volume: Volume | None, recorded: str | None) -> list[Blo
     if volume is None or recorded in (None, volume.uuid):
         return []
     wrong = f"{what} {volume.path} has the uuid {volume.uuid}, on record is {recorded}"
-    mend = "somebody put another in its place: put the right one back, or rename this one to delete what is on record"
+    mend = "put the right one back; or, if this one is right and the record is not, unmanage it and adopt it again"
     return [Blocker(kind="identity", what=wrong, mend=mend)]
 
 
 def another(seen: Family, share: Replica) -> list[Blocker]:
-    """Say whether in the share's place there is a volume that is not the one on record: none is fine."""
-    return _another("the share's volume", seen.origin, share.backend_id)
+    """Say whether a volume stands in the share's place that is another than the one on record.
+
+    One that a revert put there, and whose record was lost, is not: it may be deleted for what it was made of.
+    """
+    return _stranger("the share's volume", seen.origin, share.backend_id)
 
 
 def another_snapshot(seen: Family, snapshot: SnapshotInstance) -> list[Blocker]:
     """Say so of the snapshot's place."""
-    return _another("the snapshot's volume", seen.body(snapshot.snapshot_id), snapshot.backend_id)
+    return _stranger("the snapshot's volume", seen.body(snapshot.snapshot_id), snapshot.backend_id)
+
+
+def _stranger(what: str, volume: Volume | None, recorded: str | None) -> list[Blocker]:
+    was = volume.tag("was") if volume else None
+    return [] if was and was == recorded else _another(what, volume, recorded)
 
 
 def _health(body: Volume) -> list[Blocker]:
