@@ -110,7 +110,11 @@ class SupportsSnapshots:
     """Snapshots: ``snapshot_support``."""
 
     def create_snapshot(self, snapshot: SnapshotInstance) -> Stored:
-        """Take a snapshot of ``snapshot.replica``. One that a crash left behind under this id is this one."""
+        """Take a snapshot of ``snapshot.replica``. One that a crash left behind under this id is this one.
+
+        Raises:
+            Blocked: what stands in the share's place is not its ``backend_id``; nothing has changed.
+        """
         raise NotImplementedError
 
     def delete_snapshot(self, snapshot: SnapshotInstance) -> None:
@@ -126,7 +130,11 @@ class SupportsCreateFromSnapshot:
     """New shares from snapshots: ``create_share_from_snapshot_support``. Needs :class:`SupportsSnapshots`."""
 
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
-        """Make `share` (at least as large as the snapshot) with the snapshot's content. It never pins the snapshot."""
+        """Make `share` (at least as large as the snapshot) with the snapshot's content. It never pins the snapshot.
+
+        Raises:
+            Blocked: what stands in the snapshot's place is not its ``backend_id``; there is no new share.
+        """
         raise NotImplementedError
 
 
@@ -273,7 +281,11 @@ class SupportsExtend:
     """Growing a share."""
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
-        """Grow the share to `new_size` GiB."""
+        """Grow the share to `new_size` GiB.
+
+        Raises:
+            Blocked: what stands in the share's place is not its ``backend_id``; nothing has changed.
+        """
         raise NotImplementedError
 
 
@@ -284,7 +296,7 @@ class SupportsShrink:
         """Shrink the share to `new_size` GiB.
 
         Raises:
-            Blocked: its data would not fit.
+            Blocked: its data would not fit, or what stands in its place is not its ``backend_id``; nothing has changed.
         """
         raise NotImplementedError
 

@@ -203,11 +203,15 @@ class Blocker(Record):
 
 
 class Lack(Record):
-    """What a host or pool lacks. With a capability it takes that one away, without one it takes the driver away."""
+    """What a host or pool lacks.
+
+    With a capability it takes that one away. Without one, a host cannot run the driver, and a pool gets no new shares.
+    """
 
     why: str
     mend: str
     capability: str | None = None
+    """A :class:`~revertkit.capabilities.Capability`, as reports call it."""
 
 
 class Pool(Record):
