@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from revertkit.capabilities import MIXINS, Capability, false_claims, why_not
+from revertkit.capabilities import MIXINS, Capability, false_claims, host_lacks, why_not
 from revertkit.conformance.requirements import CLAIMS, Missing, behaviour, requires
 from revertkit.conformance.stage import ADDRESS, CONTEXT, TYPE, Stage
 from revertkit.errors import Blocked, NotSupported
@@ -28,6 +28,8 @@ def test_nothing_is_claimed_that_is_not_there(stage: Stage) -> None:
     """The pool's report claims no more than the entry points, and its numbers can be true."""
     pool = stage.driver.pools()[0]
     assert false_claims(stage.driver, pool) == []
+    named = {lack.capability for lack in (*host_lacks(type(stage.driver)), *pool.lacks)} - {None}
+    assert named <= {*Capability}, "a lack takes away what is called so in reports, as extend_support"
     assert 0 <= pool.free_bytes <= pool.total_bytes
     assert pool.total_bytes > 0
 

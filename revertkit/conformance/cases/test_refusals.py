@@ -248,8 +248,7 @@ def test_a_stranger_in_its_place_is_left_alone(stage: Stage) -> None:
                 change()
         with suppress(Blocked):
             stage.driver.delete_share(stage.now(share).replica)
-    stage.driver.ensure_share(stage.now(share).replica)
-    assert stage.tree(share).record() == before, "another share than the one on record was deleted"
+    assert stage.tree(share).record() == before, "another share than the one on record was deleted, or went offline"
     if stage.claims("snapshots"):
         snapshot, driver = stage.snapshot(share), verbs(stage.driver, SupportsSnapshots)
         with stage.snapshot_of_another_identity(snapshot), suppress(Blocked):

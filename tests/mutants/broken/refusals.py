@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from broken.base import Broken
 from revertkit.drivers.directory import DirectoryDriver, blockers
 from revertkit.drivers.directory.home import Home
+from revertkit.drivers.memory.storage import STORAGE
 from revertkit.errors import Blocked
 from revertkit.models import (
     ExportLocation,
@@ -67,6 +68,17 @@ class DeletesWhateverHasTheSharesName(Broken):
 
     def delete_share(self, share: Replica) -> None:
         super().delete_share(share.model_copy(update={"backend_id": None}))
+
+
+class ClosesTheStrangerBeforeItLooks(Broken):
+    """What is to be deleted goes offline first; then it turns out to be another's."""
+
+    seen_by = "test_a_stranger_in_its_place_is_left_alone"
+
+    def delete_share(self, share: Replica) -> None:
+        if share.id in STORAGE[self.backend]:
+            self.held(share).online = False
+        super().delete_share(share)
 
 
 class DeletesWhateverHasTheSnapshotsName(Broken):

@@ -98,6 +98,16 @@ class DoesWhatItsPoolLacks(Broken):
         return [pool.model_copy(update={"lacks": (lack,)}) for pool in super().pools()]
 
 
+class LacksByAnotherName(Broken):
+    """Takes a capability away that no report knows: it is claimed all the same."""
+
+    seen_by = "test_nothing_is_claimed_that_is_not_there"
+
+    def pools(self) -> list[Pool]:
+        lack = Lack(why="nothing can be shrunk here", mend="use another pool", capability="shrink")
+        return [pool.model_copy(update={"lacks": (lack,)}) for pool in super().pools()]
+
+
 class ClaimsInItsReport(DirectoryDriver):
     """Says in the report that it can, without the entry point."""
 
