@@ -64,8 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Open the backend, once it is clear that there is something to do."""
-    staged = [item for item in session.items if "stage" in getattr(item, "fixturenames", ())]
-    if not staged or session.config.option.collectonly:
+    if not any(map(_on_stage, session.items)) or session.config.option.collectonly:
         return
     run = session.config.stash[RUN]
     try:
@@ -125,8 +124,8 @@ class _AtOnce:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a case whose needs are not met."""
-    if _is_case(item):
+    """Skip a case whose needs are not met, an author's own too."""
+    if _on_stage(item):
         run = item.config.stash[RUN]
         for marker in reversed(list(item.iter_markers("requires"))):
             for unmet in filter(None, map(run.stage.unmet, marker.args)):
@@ -139,7 +138,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     except Missing as missing:
-        if not _is_case(item):
+        if not _on_stage(item):
             raise
         _skip(item, missing.unmet)
 
@@ -191,12 +190,19 @@ def _skip(item: pytest.Item, unmet: Unmet) -> None:
     if unmet.name in run.options.required:
         run.lacking[item.name] = f"{unmet.name} is required, and {unmet.kind}: {unmet.why}"
         pytest.fail(run.lacking[item.name], pytrace=False)
-    run.skipped(item.name, unmet)
+    if _is_case(item):
+        run.skipped(item.name, unmet)
     pytest.skip(f"{unmet.kind}: {unmet.name}")
 
 
 def _is_case(item: pytest.Item) -> bool:
+    """Whether it is one of the suite's, which its report counts."""
     return item.get_closest_marker("behaviour") is not None
+
+
+def _on_stage(item: pytest.Item) -> bool:
+    """Whether it is one of the suite's or of the author's own."""
+    return "stage" in getattr(item, "fixturenames", ())
 
 
 def _behaviours(item: pytest.Item) -> set[int]:

@@ -304,16 +304,22 @@ def test_reports_make_a_table(tmp_path: Path) -> None:
 
 AUTHORS = """
 from revertkit.conformance.cases.test_data import *
+from revertkit.conformance.requirements import requires
 from revertkit.conformance.stage import Stage
 
 
 def test_my_own(stage: Stage) -> None:
     assert stage.share().size == 1
+
+
+@requires("hold")
+def test_my_own_with_a_need(stage: Stage) -> None:
+    raise AssertionError("nobody keeps memory open")
 """
 
 
 def test_cases_in_a_module_of_ones_own(tmp_path: Path) -> None:
-    """With the harness in pytest's settings, beside cases of the author's own."""
+    """With the harness in pytest's settings, beside cases of the author's own, whose needs are asked for too."""
     (tmp_path / "test_mine.py").write_text(AUTHORS)
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nrevertkit_harness = revertkit.conformance.harnesses.memory:MemoryHarness\n"
@@ -321,8 +327,14 @@ def test_cases_in_a_module_of_ones_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "three_deep or my_own"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
-    assert "2 passed" in ran.stdout
+    assert "2 passed, 1 skipped" in ran.stdout
     assert "claimed: snapshots" in ran.stdout
+    assert "my_own_with_a_need" not in ran.stdout
+    required = subprocess.run(
+        [*command, "--require", "hold"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "hold is required, and not possible here" in required.stdout
+    assert required.returncode == 1
 
 
 def test_others_pay_nothing_for_it(tmp_path: Path) -> None:
