@@ -60,7 +60,7 @@ class Harness(ABC):
 
     @abstractmethod
     def storage(self, home: Path) -> AbstractContextManager[Mapping[str, Any]]:
-        """Provide storage with 12 GiB to promise; answer the backend's options, and take it away at the end.
+        """Provide storage with 12 GiB to promise, and 2 GiB to write; answer the backend's options, and take it away.
 
         `home` is a directory of this run alone. On storage that others use too, take away only what was made here: the
         suite deletes its own shares and snapshots, and says by name what it could not delete.
