@@ -27,6 +27,9 @@ from revertkit.conformance.requirements import Kind, Unmet
 from revertkit.conformance.stage import Stage
 from revertkit.conformance.sweep import AT
 
+UNDER_WAY = "under way"
+"""What becomes of a case in which the run is interrupted: nothing."""
+
 
 @dataclass
 class Outcome:
@@ -34,7 +37,7 @@ class Outcome:
 
     behaviours: set[int] = field(default_factory=set)
     needs: set[str] = field(default_factory=set)
-    outcome: str = "passed"
+    outcome: str = UNDER_WAY
     why: str = ""
 
 
@@ -116,7 +119,9 @@ class Run:
     def keep(self, case: str, behaviours: set[int], needs: set[str], found: pytest.TestReport) -> None:
         """Keep one phase of a case; what went wrong first stays."""
         kept = self.outcomes.setdefault(case, Outcome(behaviours, needs))
-        if kept.outcome == "passed" and found.outcome != "passed":
+        if kept.outcome == UNDER_WAY and (found.when, found.outcome) == ("call", "passed"):
+            kept.outcome = "passed"
+        elif kept.outcome in (UNDER_WAY, "passed") and found.outcome != "passed":
             known = found.outcome == "skipped" and hasattr(found, "wasxfail")
             kept.outcome = "known failure" if known else found.outcome
             kept.why = str(getattr(found, "wasxfail", "")) if known else _first_line(found)
@@ -183,10 +188,11 @@ class Run:
     def _whole(self, name: str) -> bool:
         """Whether every case that needs this was run, none for want of a hook left out, and every point swept."""
         needed = {case for case, needs in _needs_of_cases().items() if name in needs}
-        tried = {*self.outcomes, *(case.partition("[")[0] for case in self.outcomes)}
+        ended = {case for case, kept in self.outcomes.items() if kept.outcome != UNDER_WAY}
+        tried = {*ended, *(case.partition("[")[0] for case in ended)}
         blind = {case for case, unmet in self.skips.items() if unmet.kind is Kind.HOOK}
-        unseen = any(name in self.outcomes[case].needs for case in blind & self.outcomes.keys())
-        ran = needed <= tried and self.collected <= self.outcomes.keys()
+        unseen = any(name in self.outcomes[case].needs for case in blind & ended)
+        ran = needed <= tried and self.collected <= ended
         return self.options.points.all and ran and not unseen
 
     def _behaviours(self) -> dict[int, str]:
@@ -194,9 +200,9 @@ class Run:
         for kept in self.outcomes.values():
             for number in kept.behaviours:
                 found.setdefault(number, set()).add(kept.outcome)
-        order = {"failed": "failed", "known failure": "known failure", "passed": "held", "skipped": "not tried"}
+        order = {"failed": "failed", "known failure": "known failure", "passed": "held"}
         return {
-            number: next(told for outcome, told in order.items() if outcome in outcomes)
+            number: next((told for outcome, told in order.items() if outcome in outcomes), "not tried")
             for number, outcomes in sorted(found.items())
         }
 

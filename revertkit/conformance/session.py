@@ -77,11 +77,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take the storage away, and write the report; storage that stays is a failure, and the report says so."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Take the storage away, and write the report, once pytest has taken down the case that an interrupted run was in.
+
+    Storage that stays is a failure, and the report says so.
+    """
     run = session.config.stash[RUN]
-    if not run.opened:
-        return
+    try:
+        return (yield)
+    except pytest.fail.Exception:  # the stage's own: the end of the run names what is left
+        return None
+    finally:
+        if run.opened:
+            _end(session, run)
+
+
+def _end(session: pytest.Session, run: Run) -> None:
     try:
         run.close()
     except Exception as failure:  # noqa: BLE001 - a harness is anybody's code
@@ -175,8 +187,8 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """One backend under a manager; emptied afterwards, and what cannot be removed fails the case, by name."""
     run = request.config.stash[RUN]
     yield run.stage
-    left = run.cleared()
-    assert not left, f"not removed: {left}"
+    if left := run.cleared():
+        pytest.fail(f"not removed: {left}", pytrace=False)
 
 
 @pytest.fixture

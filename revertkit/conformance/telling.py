@@ -51,5 +51,6 @@ def _swept(report: Report) -> Iterator[str]:
         f"(--points {report.sample} --seed {report.seed}; deaths: {report.deaths})"
     )
     for one in report.points:
-        ways = ", ".join(f"{count} {way}" for way, count in one.ways.items()) or "it changes nothing on the backend"
+        none = "none of them was asked for" if one.points else "it changes nothing on the backend"
+        ways = ", ".join(f"{count} {way}" for way, count in one.ways.items()) or none
         yield f"  {one.operation}: {one.swept} of {one.points}; steps: {one.steps} ({ways})"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conforming import Ran, run_suite
@@ -24,7 +25,8 @@ from revertkit.conformance.requirements import NAMES
 from revertkit.drivers.directory import DirectoryDriver
 from revertkit.drivers.memory import MemoryDriver
 from revertkit.drivers.memory.online import stored
-from revertkit.models import Pool, ReplicaReport, Reverted, RevertState, SnapshotInstance
+from revertkit.errors import BackendError
+from revertkit.models import Pool, Replica, ReplicaReport, Reverted, RevertState, SnapshotInstance
 from revertkit.system.run import step
 
 QUICK = "revertkit.conformance.cases.test_data::test_everything_is_as_it_was"
@@ -48,6 +50,12 @@ def test_every_behaviour_has_a_case() -> None:
     assert len(CASES) > 40
     held = {number for case in CASES for mark in case.pytestmark if mark.name == "behaviour" for number in mark.args}
     assert held == set(range(1, 25)) - {19}
+
+
+def test_every_need_is_in_the_documents() -> None:
+    document = Path(__file__, "../../../docs/conformance.md").resolve().read_text()
+    said = document.partition("## What can be required")[2].partition("## ")[0]
+    assert {*re.findall(r"`(\w+)`", said)} - {"snapshot_tree"} == {*NAMES}
 
 
 def test_every_need_is_declared() -> None:
@@ -187,6 +195,43 @@ def test_only_all_of_it_is_proof(tmp_path: Path) -> None:
     ran = run(tmp_path, "revertkit.conformance", "-k", "mountable or mounted or snapshot_access")
     assert (ran.status, ran.found.proven) == (0, [])
     assert "held, but not all of it was tried: " in ran.said
+
+
+class Interrupted(MemoryDriver):
+    """Somebody presses Ctrl-C in the middle of a revert."""
+
+    api_version: ClassVar[int] = 1
+    deleted: ClassVar[list[str]] = []
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        raise KeyboardInterrupt
+
+    def delete_share(self, share: Replica) -> None:
+        super().delete_share(share)
+        self.deleted.append(share.id)
+
+
+class InterruptedForGood(Interrupted):
+    """And the share cannot be removed either."""
+
+    api_version: ClassVar[int] = 1
+
+    def delete_share(self, share: Replica) -> None:
+        raise BackendError("busy")
+
+
+@pytest.mark.parametrize("driver", [Interrupted, InterruptedForGood])
+def test_an_interrupted_run_takes_its_case_down(tmp_path: Path, driver: type[Interrupted]) -> None:
+    """What it had made is removed, what cannot be is named, and the end is told, and reported, as that of any run."""
+    harness = ("--harness", "revertkit.conformance.harnesses.memory:MemoryHarness")
+    ran = run_suite(tmp_path, "--pyargs", QUICK, *harness, "--driver", f"{__name__}:{driver.__name__}")
+    assert ran.status == pytest.ExitCode.INTERRUPTED
+    assert "0 held, 0 failed" in ran.said
+    if driver is Interrupted:
+        assert (len(Interrupted.deleted), ran.found.left) == (1, [])
+    else:
+        assert "busy" in "".join(ran.found.left)
+        assert "left on the backend: " in ran.said
 
 
 def test_storage_that_stays_costs_no_report(tmp_path: Path) -> None:
