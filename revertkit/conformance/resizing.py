@@ -49,10 +49,10 @@ class ExtendShare(Verb):
         self._check(world, made)
 
     def tried_again(self, world: World, *names: str) -> None:
-        """Resize it unless that is done."""
+        """Resize it unless that is done: it may have its new size, and have failed to come online."""
         made = world.fresh_share()
         assert made is not None
-        if made.size != self.sizes[1]:
+        if (made.status, made.size) != (Status.AVAILABLE, self.sizes[1]):
             self.call(world.manager, *names)
         self.done(world, *names)
 

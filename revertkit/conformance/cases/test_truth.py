@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,17 +37,15 @@ def test_progress_only_grows(stage: Stage) -> None:
     snapshot, _ = stage.taken(share, "first")
     stage.planted(share, "since")
     events: list[StepEvent] = []
-    manager, parked = _accepted(stage, snapshot)
-    with watching(events.append):
+    with _accepted(stage, snapshot) as manager, watching(events.append):
         verbs(stage.driver, SupportsRevert).revert_to_snapshot(stage.instance(snapshot))
-    parked.abandon()
     percents = [event.percent for event in events if event.percent is not None]
     assert percents == sorted(percents), percents
     assert all(0 <= percent <= 100 for percent in percents), percents
     over = next((at for at, event in enumerate(events) if event.percent == 100), len(events))
     begun = [event.name for event in events[over:] if event.moment is Moment.BEFORE]
     assert not begun, f"100 % was told, and then began {begun}"
-    assert all(found.at_rest for found in manager.recover())
+    assert [found for found in manager.recover() if not found.at_rest] == []
 
 
 @behaviour(14)
@@ -91,21 +91,19 @@ def test_finished_revert_that_nobody_recorded(stage: Stage) -> None:
     snapshot, before = stage.taken(share, "first")
     stage.planted(share, "since")
     old, tree = stage.instance(snapshot), stage.tree(share)
-    manager, parked = _accepted(stage, snapshot)
     driver = verbs(stage.driver, SupportsRevert)
-    first = driver.revert_to_snapshot(old)
-    assert not tree.reachable(), "the share is online before the outcome is on record"
-    assert first.share.size == first.snapshot.size == snapshot.size, (
-        "the driver answers another size than the snapshot's"
-    )
-    assert driver.revert_state(old) in (RevertState.REVERTED, RevertState.UNKNOWN)
-    assert driver.revert_to_snapshot(old) == first, "called again, it answers otherwise"
-    if first.share.backend_id != old.replica.backend_id:
-        with pytest.raises(Blocked):
-            stage.driver.ensure_share(old.replica)
-        assert not tree.reachable(), "a share of another identity than is on record was brought online"
-    parked.abandon()
-    assert all(found.at_rest for found in stage.opened().recover())
+    with _accepted(stage, snapshot) as manager:
+        first = driver.revert_to_snapshot(old)
+        assert not tree.reachable(), "the share is online before the outcome is on record"
+        sizes = (first.share.size, first.snapshot.size)
+        assert sizes == (snapshot.size, snapshot.size), "the driver answers another size than the snapshot's"
+        assert driver.revert_state(old) in (RevertState.REVERTED, RevertState.UNKNOWN)
+        assert driver.revert_to_snapshot(old) == first, "called again, it answers otherwise"
+        if first.share.backend_id != old.replica.backend_id:
+            with pytest.raises(Blocked):
+                stage.driver.ensure_share(old.replica)
+            assert not tree.reachable(), "a share of another identity than is on record was brought online"
+    assert [found for found in stage.opened().recover() if not found.at_rest] == []
     _reverted(stage, share, before)
     assert manager.interrupted() == []
 
@@ -156,8 +154,13 @@ def test_nothing_is_changed_where_all_is_well(stage: Stage) -> None:
     assert driver.revert_state(stage.instance(snapshot)) in (RevertState.UNCHANGED, RevertState.UNKNOWN)
 
 
-def _accepted(stage: Stage, snapshot: Snapshot) -> tuple[ShareManager, Parked]:
+@contextmanager
+def _accepted(stage: Stage, snapshot: Snapshot) -> Iterator[ShareManager]:
+    """Accept a revert, and do none of it; afterwards it is as if its process had died."""
     parked = Parked()
     manager = stage.opened(dispatch=parked)
     manager.revert_to_snapshot(CONTEXT, snapshot.id)
-    return manager, parked
+    try:
+        yield manager
+    finally:
+        parked.abandon()
