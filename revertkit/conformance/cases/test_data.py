@@ -180,6 +180,8 @@ def test_share_from_a_snapshot_lives_on_its_own(stage: Stage) -> None:
     stage.planted(share, "second")
     child = stage.share(snapshot=snapshot.id)
     assert stage.tree(child).record() == before
+    own = stage.tree(child).identity()
+    assert own is None or own != stage.tree(share).identity(), "two shares are one file system, by its id"
     stage.tree(child).write("own", b"the child's own")
     after = stage.tree(child).record()
     if stage.claims("revert"):

@@ -25,6 +25,10 @@ class _Volume(MappingTree):
         """Tell the volume's size."""
         return self._volume.size * GIB
 
+    def identity(self) -> object:
+        """Tell the id of its file system."""
+        return self._volume.filesystem
+
 
 class MemoryHarness(Harness):
     """Storage that is gone with the process, so that deaths in it are played."""

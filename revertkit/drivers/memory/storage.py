@@ -49,6 +49,8 @@ class Volume:
     lineage: list[str] = field(default_factory=list)
     marks: dict[str, Kept] = field(default_factory=dict)
     """What the last transfer to or from a replica brought, by the replica's id: no snapshot of anybody's."""
+    filesystem: str = field(default_factory=new_id)
+    """The id by which clients know its file system: no other volume's, and the same after a revert."""
 
     def turn_back(self, image: Kept) -> None:
         """Take the content of `image`, and forget all that came after it."""

@@ -14,6 +14,7 @@ from revertkit.models import (
     Reverted,
     SnapshotInstance,
     Stored,
+    new_id,
 )
 
 
@@ -67,6 +68,27 @@ class ChangesThePath(Broken):
     def ensure_share(self, share: Replica) -> list[ExportLocation]:
         super().ensure_share(share)
         return [ExportLocation(path=f"memory:/{self.backend}/{self.held(share).identity}")]
+
+
+class RevertsToAnotherFileSystem(Broken):
+    """The content is copied into a new file system: every client that has it mounted gets stale handles."""
+
+    seen_by = "test_paths_and_file_system_stay"
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        self.held(snapshot.replica).filesystem = new_id()
+        return super().revert_to_snapshot(snapshot)
+
+
+class CopiesTheFileSystemsId(Broken):
+    """A share made of a snapshot is, block by block, its origin: nobody can mount both."""
+
+    seen_by = "test_share_from_a_snapshot_lives_on_its_own"
+
+    def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
+        answer = super().create_share_from_snapshot(share, snapshot)
+        self.held(share).filesystem = self.held(snapshot.replica).filesystem
+        return answer
 
 
 class NeverRevokes(Broken):
