@@ -281,7 +281,10 @@ class SupportsExtend:
     """Growing a share."""
 
     def extend_share(self, share: Replica, new_size: int) -> Stored:
-        """Grow the share to `new_size` GiB.
+        """Grow the share to `new_size` GiB. It may be offline then: ``ensure_share`` follows.
+
+        After a failure or a death too, with the old size, which is on record: the share may be of either, until this is
+        called again.
 
         Raises:
             Blocked: what stands in the share's place is not its ``backend_id``; nothing has changed.
@@ -293,7 +296,7 @@ class SupportsShrink:
     """Shrinking a share."""
 
     def shrink_share(self, share: Replica, new_size: int) -> Stored:
-        """Shrink the share to `new_size` GiB.
+        """Shrink the share to `new_size` GiB; otherwise as :meth:`SupportsExtend.extend_share`.
 
         Raises:
             Blocked: its data would not fit, or what stands in its place is not its ``backend_id``; nothing has changed.

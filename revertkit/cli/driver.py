@@ -85,7 +85,7 @@ def new(
     steps = [
         shlex.join(["cd", str(directory)]),
         "pip install --editable '.[test]'",
-        f"pytest --pyargs revertkit.conformance --driver {name}",
+        f"python -m pytest --pyargs revertkit.conformance --driver {name}",
     ]
     if output is Format.JSON:
         files = sorted(str(path) for path in written)

@@ -136,6 +136,8 @@ HOOKS = (
 class LocalHarness(Harness):
     """A driver whose shares are directories of this host while they are online, with an export location that says so.
 
+    Whether a share has the size and the file system that it should is seen only where that directory is a mount point.
+
     With a settings file it needs nothing else. It may be subclassed for :meth:`storage` and for hooks.
     """
 

@@ -6,6 +6,7 @@ run the suite, one case of it is run here: in full it is run by test_btrfs.py an
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import shlex
@@ -77,6 +78,7 @@ def typed(author: Author, words: list[str], where: Path) -> Path:
         assert words[1:3] == ["install", "--editable"]
         author.installs((where / words[3].partition("[")[0]).resolve())
         return where
+    words = words[2:] if words[:2] == ["python", "-m"] else words
     more = ONE_CASE if words[0] == "pytest" else ()
     done = author.types(author.python, "-m", *words, *more, cwd=where)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout}{done.stderr}"
@@ -131,6 +133,18 @@ def test_every_version_has_its_section() -> None:
     """Newest first, down to the first."""
     versions = [int(number) for number in re.findall(r"^## Version (\d+)$", API, re.MULTILINE)]
     assert versions == list(range(contract.API_VERSION, 0, -1))
+
+
+def test_every_tool_is_called_as_it_is_told() -> None:
+    """By the names of its parameters, in their order."""
+    table = API.partition("## Tools for the host")[2]
+    told = re.findall(r"`(\w+)\.(\w+)\((.*?)\)`", table)
+    assert len(told) > 15
+    for module, name, arguments in told:
+        function = getattr(importlib.import_module(f"revertkit.system.{module}"), name)
+        parameters = [str(p) for p in inspect.signature(function).parameters.values()]
+        plain = [re.sub(r": [^=]*?(?= = |$)", "", p).replace(" = ", "=") for p in parameters]
+        assert arguments.replace("*, ", "").split(", ") == ", ".join(plain).split(", "), name
 
 
 def test_every_verb_is_in_the_table() -> None:

@@ -25,7 +25,7 @@ def project(author: Author) -> Path:
     done = author.types(author.python, "-m", "revertkit", "driver", "new", NAME)
     assert done.returncode == 0, done.stderr
     assert "cd revertkit-acme-san\n" in done.stdout
-    assert "pytest --pyargs revertkit.conformance --driver acme-san\n" in done.stdout
+    assert "python -m pytest --pyargs revertkit.conformance --driver acme-san\n" in done.stdout
     return author.directory / "revertkit-acme-san"
 
 
@@ -47,7 +47,7 @@ def test_it_conforms_as_it_is_written(author: Author, installed: Path) -> None:
 def test_the_command_that_it_names_finds_it(author: Author, installed: Path) -> None:
     """The outsider's command, as its README and its CI file have it; one case is enough to see that they do."""
     ci = (installed / ".github" / "workflows" / "conformance.yml").read_text()
-    command = re.search(r">\n\s+pytest (.*?)\n\s+- uses", ci, re.DOTALL)
+    command = re.search(r">\n\s+python -m pytest (.*?)\n\s+- uses", ci, re.DOTALL)
     assert command is not None
     words = command.group(1).split()
     assert words[-2:] == ["--report", "conformance.json"]
