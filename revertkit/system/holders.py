@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 _LINKS = {"cwd": "working directory", "root": "root directory", "exe": "executable"}
-_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
 """What reading of another process raises when it has just ended, or is not ours to look into."""
 
 
@@ -42,7 +42,7 @@ def _of_process(pid: int, tops: list[str]) -> list[Holder]:
     process = f"{PROC}/{pid}"  # a string: a Path for each file of each process is three quarters of a look's time
     kinds = dict.fromkeys(what for what, used in _uses(process) if any(_within(used, top) for top in tops))
     if kinds:
-        with suppress(*_HIDDEN):
+        with suppress(*HIDDEN):
             name = Path(process, "comm").read_text(errors="replace").strip()
             return [Holder(pid, name, what) for what in kinds]
     return []
@@ -55,13 +55,13 @@ def _within(used: str, top: str) -> bool:
 
 def _uses(process: str) -> Iterator[tuple[str, str]]:
     for link, what in _LINKS.items():
-        with suppress(*_HIDDEN):
+        with suppress(*HIDDEN):
             yield what, os.readlink(f"{process}/{link}")  # noqa: PTH115 - as above
-    with suppress(*_HIDDEN):
+    with suppress(*HIDDEN):
         for descriptor in os.listdir(f"{process}/fd"):  # noqa: PTH208
-            with suppress(*_HIDDEN):
+            with suppress(*HIDDEN):
                 yield "open file", os.readlink(f"{process}/fd/{descriptor}")  # noqa: PTH115
-    with suppress(*_HIDDEN):
+    with suppress(*HIDDEN):
         yield from (("mapped file", path) for path in _mapped(process))
 
 

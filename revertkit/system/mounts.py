@@ -8,14 +8,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from revertkit.errors import BackendError
 from revertkit.models import Blocker
 from revertkit.system import nfs_clients
-from revertkit.system.holders import Holder, holders
+from revertkit.system.holders import HIDDEN, PROC, Holder, holders
 from revertkit.system.run import run, step
 
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -90,6 +91,36 @@ def mounts_within(path: Path) -> list[Path]:
     """List the mount points at or below `path`: a copy would read into them, a removal would empty them."""
     top = Path(os.path.realpath(path))
     return [mount.target for mount in mounts() if mount.target.is_relative_to(top)]
+
+
+def shown_elsewhere(path: Path) -> list[str]:
+    """Say where the directory at `path`, or a part of it, is mounted too, in every mount namespace that we can see.
+
+    As a container has it. Who works there stays with that directory, wherever it is moved, and does not come to see
+    what is put in its place. Without root, the namespaces of other users' processes are left out silently.
+    """
+    real = Path(os.path.realpath(path))
+    over = max((m for m in reversed(mounts()) if real.is_relative_to(m.target)), key=lambda m: len(m.target.parts))
+    inside = Path(over.root) / real.relative_to(over.target)
+    return [
+        f"{mount.target}{whose}"
+        for whose, found in _namespaces()
+        for mount in found
+        if mount.major_minor == over.major_minor and Path(mount.root).is_relative_to(inside)
+        if whose or not mount.target.is_relative_to(real)
+    ]
+
+
+def _namespaces() -> Iterator[tuple[str, list[Mount]]]:
+    """Go through the mounts of each namespace, ours first, and say whose it is, if it is not ours."""
+    known = {Path("/proc/self/ns/mnt").stat().st_ino}
+    yield "", mounts()
+    for process in PROC.glob("[0-9]*"):
+        with suppress(*HIDDEN):
+            namespace = (process / "ns/mnt").stat().st_ino
+            found = [] if namespace in known else parse(os.fsdecode((process / "mountinfo").read_bytes()))
+            known.add(namespace)
+            yield f" of process {process.name}", found
 
 
 def block_device(path: str | Path) -> str | None:

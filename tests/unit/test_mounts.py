@@ -103,3 +103,25 @@ def test_not_mounted_is_fine_and_not_allowed_is_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(mounts, "_umount2", lambda target: errno.EPERM)
     with pytest.raises(BackendError, match="not permitted"):
         mounts.unmount(tmp_path)
+
+
+def test_where_a_directory_is_shown_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it or a part, here and in another namespace; not what lies beside it, inside it, or on another device."""
+
+    def shown(target: str, root: str, device: str = "0:30") -> mounts.Mount:
+        return mounts.Mount("any", Path(target), "any", (), device, root)
+
+    ours = [shown("/", "/", "8:1"), shown("/srv", "/"), shown("/mnt", "/shares/one"), shown("/part", "/shares/one/d")]
+    beside = [shown("/a", "/shares/one-more"), shown("/b", "/shares"), shown("/c", "/shares/one", "8:1")]
+    inside = shown("/srv/shares/one/inner", "/shares/one/data")
+    theirs = [shown("/srv", "/"), shown("/data", "/shares/one"), *beside]
+    monkeypatch.setattr(mounts, "mounts", lambda: [*ours, *beside, inside])
+    monkeypatch.setattr(mounts, "_namespaces", lambda: [("", [*ours, *beside, inside]), (" of process 7", theirs)])
+    assert mounts.shown_elsewhere(Path("/srv/shares/one")) == ["/mnt", "/part", "/data of process 7"]
+
+
+def test_each_namespace_is_looked_into_once() -> None:
+    """Ours is the first, and the only one that is nobody's in particular."""
+    found = dict(mounts._namespaces())
+    assert found.pop("") == mounts.mounts()
+    assert all(who.startswith(" of process ") for who in found)

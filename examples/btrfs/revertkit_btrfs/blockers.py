@@ -10,7 +10,7 @@ from pathlib import Path
 
 from revertkit.models import GIB, Blocker, SnapshotInstance
 from revertkit.system.holders import holders
-from revertkit.system.mounts import mounts, mounts_within
+from revertkit.system.mounts import mounts_within, shown_elsewhere
 from revertkit_btrfs import btrfs
 from revertkit_btrfs.btrfs import Subvolume
 from revertkit_btrfs.home import Home
@@ -60,14 +60,12 @@ def of_inside(live: Subvolume | None) -> Iterator[Blocker]:
 def of_use(home: Home, *snapshots: Path) -> Iterator[Blocker]:
     """A process has something of the share open, or of a snapshot, or the share is mounted at another place too.
 
-    Who uses it there is not seen here, and would be left with what is discarded.
+    Who uses it there, in a container perhaps, is not seen here, and would be left with what is discarded.
     """
     for holder in holders(home.online, home.current, *snapshots):
         yield Blocker(kind="open", what=f"in use by {holder}", mend="close it or end the process")
-    for mount in mounts():
-        _, name, inside = mount.root.partition(f"/{home.online.name}")
-        if mount.fstype == "btrfs" and name and not inside.startswith("/snap-"):
-            yield Blocker(kind="mounted", what=f"{mount.target} shows it too", mend=f"umount {mount.target}")
+    for place in (*shown_elsewhere(home.online), *shown_elsewhere(home.current)):
+        yield Blocker(kind="mounted", what=f"{place} shows it too", mend="unmount it there")
 
 
 def of_revert(home: Home, live: Subvolume | None, snapshot: SnapshotInstance) -> Iterator[Blocker]:

@@ -9,7 +9,7 @@ from revertkit.errors import Blocked
 from revertkit.models import GIB, Blocker, SnapshotInstance
 from revertkit.system import processes
 from revertkit.system.holders import holders
-from revertkit.system.mounts import mounts_within
+from revertkit.system.mounts import mounts_within, shown_elsewhere
 
 
 def of_identity(home: Home, recorded: str | None) -> Iterator[Blocker]:
@@ -46,6 +46,13 @@ def of_mounts(home: Home) -> Iterator[Blocker]:
         yield Blocker(kind="mounted", what=f"{point} is mounted inside the share", mend="unmount it")
 
 
+def of_other_places(home: Home) -> Iterator[Blocker]:
+    """The share is mounted in a container, or elsewhere: whoever works there would be left with what is discarded."""
+    live = home.live()
+    for place in shown_elsewhere(live.path) if live else ():
+        yield Blocker(kind="mounted", what=f"the share is mounted at {place} too", mend="unmount it there")
+
+
 def of_snapshot(home: Home, snapshot: SnapshotInstance) -> Iterator[Blocker]:
     """The snapshot is missing, alone or with its whole share, or another one than is on record."""
     held = home.snapshot(snapshot.snapshot_id)
@@ -71,6 +78,7 @@ def of_revert(home: Home, snapshot: SnapshotInstance) -> Iterator[Blocker]:
     yield from of_identity(home, snapshot.replica.backend_id or "nothing")
     yield from of_snapshot(home, snapshot)
     yield from of_mounts(home)
+    yield from of_other_places(home)
     yield from of_use(home.live(), home.snapshot(snapshot.snapshot_id), peers=snapshot.replica.peers)
 
 
