@@ -1,4 +1,4 @@
-"""Processes beside the suite's own: one that keeps a directory in use, and one that is killed on the way.
+"""Processes beside the suite's own: those that keep a directory in use, and one that is killed on the way.
 
 A killed one comes from multiprocessing's fork server, which has imported everything once: a new interpreter would cost
 an emulated machine seconds, and a fork of pytest's own process would have its threads.
@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 SECONDS = 1800.0
@@ -26,6 +27,30 @@ def held_open(path: Path) -> Iterator[int]:
             yield holder.pid
         finally:
             holder.kill()
+
+
+@contextmanager
+def shown_elsewhere(path: Path) -> Iterator[Path]:
+    """Mount the directory `path` at a second place in a mount namespace of its own, as a container does.
+
+    Answer how it is reached from here.
+
+    Raises:
+        OSError: that cannot be done here; with the reason.
+    """
+    argv = ["unshare", "--mount", "--propagation", "private", "--", "cat"]
+    pipe = subprocess.PIPE
+    with TemporaryDirectory() as place, subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as other:
+        assert other.stdin is not None and other.stdout is not None and other.stderr is not None  # noqa: PT018
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+        if not other.stdout.readline():  # cat repeats it, and by then it has its namespace
+            raise OSError(other.stderr.read().decode().strip())
+        mount = ["nsenter", "--target", str(other.pid), "--mount", "--", "mount", "--bind", "--", path, place]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+        yield Path(f"/proc/{other.pid}/root{place}")
 
 
 _processes = multiprocessing.get_context("forkserver")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import pytest
 
 from revertkit.capabilities import verbs
+from revertkit.conformance.children import shown_elsewhere
+from revertkit.conformance.requirements import Missing
 from revertkit.conformance.stage import CONTEXT, Stage
-from revertkit.conformance.trees import Tree
+from revertkit.conformance.trees import LocalTree, Tree
 from revertkit.driver import SupportsReplicatedRevert, SupportsRevert
 from revertkit.errors import Blocked
 from revertkit.models import Reverted, Share, Snapshot
@@ -48,3 +53,21 @@ def still(tree: Tree, before: object) -> None:
     """See that a share is online and holds what it held."""
     assert tree.reachable(), "the refusal left the share offline"
     assert tree.record() == before, "the refusal changed the share's content"
+
+
+@contextmanager
+def second_place(stage: Stage, share: Share) -> Iterator[Tree]:
+    """Have the share mounted in a second place, as in a container, and answer what is seen there.
+
+    Raises:
+        Missing: that cannot be done here.
+    """
+    tree = stage.tree(share)
+    if not isinstance(tree, LocalTree):
+        raise Missing("second_place", "its shares are no directories of this host")
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(shown_elsewhere(tree.path))
+        except OSError as failure:
+            raise Missing("second_place", str(failure)) from None
+        yield LocalTree(place)

@@ -37,6 +37,7 @@ HOST: dict[str, str] = {
     "kept": "what a snapshot holds can be read: mounted, by `snapshot_tree`, or as a new share",
     "exports": "the backend exports to an address that it is told",
     "nfs_client": "this host can mount over NFS what the backend exports",
+    "second_place": "a directory can be mounted in another mount namespace, as in a container",
     "commands": "the driver runs commands, which could lie",
     "second_look": "a revert opens a step before the one that turns the share back",
     "new_identities": "a revert gives the share or the snapshot another identity",

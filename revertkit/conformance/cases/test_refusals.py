@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from revertkit.capabilities import verbs
-from revertkit.conformance.refusing import refused
+from revertkit.conformance.refusing import refused, second_place
 from revertkit.conformance.replicas import REVERTED, look, other, replicated
 from revertkit.conformance.requirements import behaviour, requires
 from revertkit.conformance.stage import CONTEXT, Stage
@@ -35,6 +35,7 @@ __all__ = [
     "test_open_snapshot",
     "test_replicated_share_of_another_identity",
     "test_share_of_another_identity",
+    "test_share_that_is_mounted_in_a_second_place",
     "test_snapshot_of_a_replicated_share_that_is_missing",
     "test_snapshot_of_another_identity",
     "test_snapshot_that_is_invalid",
@@ -122,6 +123,25 @@ def _foreign_is_left(stage: Stage, share: Share) -> None:
             assert name in str(refusal)
             assert stage.tree(share).record() == since
         assert called(), "the snapshot that was made by hand is lost"
+    stage.revert(snapshot)
+    assert stage.tree(share).record() == before
+
+
+@behaviour(9)
+@requires("revert")
+def test_share_that_is_mounted_in_a_second_place(stage: Stage) -> None:
+    """As in a container: nothing that is written there is lost with what a revert discards."""
+    share = stage.share()
+    snapshot, before = stage.taken(share, "first")
+    since = stage.planted(share, "since")
+    with second_place(stage, share) as second:
+        assert second.record() == since
+        try:
+            stage.revert(snapshot)
+            assert stage.tree(share).record() == before
+            assert second.record() == before, "who works in the second place is left with what was discarded"
+        except Blocked:
+            assert stage.tree(share).record() == since, "the refusal changed the share's content"
     stage.revert(snapshot)
     assert stage.tree(share).record() == before
 

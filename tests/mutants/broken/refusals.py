@@ -140,6 +140,21 @@ class UnmountsLazily(DirectoryDriver):
         home.go_offline()
 
 
+class ForgetsContainers(DirectoryDriver):
+    """Asks who has the share open where it is, and not where it is mounted too."""
+
+    api_version: ClassVar[int] = 1
+    seen_by: ClassVar[str] = "test_share_that_is_mounted_in_a_second_place"
+
+    def check_revert(self, snapshot: SnapshotInstance) -> RevertPreview:
+        try:
+            return super().check_revert(snapshot)
+        except Blocked as refusal:
+            if found := [blocker for blocker in refusal.blockers if not blocker.what.endswith(" too")]:
+                raise Blocked(*found) from None
+            return RevertPreview()
+
+
 class LooksOnce(DirectoryDriver):
     """Whoever opens the share after that goes on with what is discarded."""
 
