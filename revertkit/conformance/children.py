@@ -46,7 +46,7 @@ def shown_elsewhere(path: Path) -> Iterator[Path]:
         other.stdin.flush()
         if not other.stdout.readline():  # cat repeats it, and by then it has its namespace
             raise OSError(other.stderr.read().decode().strip())
-        mount = ["nsenter", "--target", str(other.pid), "--mount", "--", "mount", "--bind", "--", path, place]
+        mount = ["nsenter", "--target", str(other.pid), "--mount", "--", "mount", "--bind", "--", str(path), place]
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
         if done.returncode:
             raise OSError(done.stderr.strip())
