@@ -50,7 +50,7 @@ def commands(said: str) -> Iterator[list[str]]:
     """Name the commands of the blocks that are run in this way, word by word."""
     for block in BLOCKS:
         if block.said == said:
-            for line in block.text.replace("\\\n", "").splitlines():
+            for line in block.text.splitlines():
                 assert line[:2] in ("$ ", "# "), f"a command begins with its prompt: {line}"
                 yield shlex.split(line[2:])
 
