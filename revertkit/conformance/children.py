@@ -33,12 +33,13 @@ def held_open(path: Path) -> Iterator[int]:
 def shown_elsewhere(path: Path) -> Iterator[Path]:
     """Mount the directory `path` at a second place in a mount namespace of its own, as a container does.
 
-    Answer how it is reached from here.
+    Answer how it is reached from here. What is unmounted here is unmounted there too (``slave``), but for that place:
+    otherwise everything else that is mounted on this host would be held meanwhile.
 
     Raises:
         OSError: that cannot be done here; with the reason.
     """
-    argv = ["unshare", "--mount", "--propagation", "private", "--", "cat"]
+    argv = ["unshare", "--mount", "--propagation", "slave", "--", "cat"]
     pipe = subprocess.PIPE
     with TemporaryDirectory() as place, subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as other:
         assert other.stdin is not None and other.stdout is not None and other.stderr is not None  # noqa: PT018
