@@ -97,10 +97,14 @@ def shown_elsewhere(path: Path) -> list[str]:
     """Say where the directory at `path`, or a part of it, is mounted too, in every mount namespace that we can see.
 
     As a container has it. Who works there stays with that directory, wherever it is moved, and does not come to see
-    what is put in its place. Without root, the namespaces of other users' processes are left out silently.
+    what is put in its place. What cannot be seen is left out silently: without root, the namespaces of other users'
+    processes; below a chroot(2) that is no mount point, all of them.
     """
     real = Path(os.path.realpath(path))
-    over = max((m for m in reversed(mounts()) if real.is_relative_to(m.target)), key=lambda m: len(m.target.parts))
+    above = [m for m in reversed(mounts()) if real.is_relative_to(m.target)]
+    if not above:
+        return []
+    over = max(above, key=lambda m: len(m.target.parts))
     inside = Path(over.root) / real.relative_to(over.target)
     return [
         f"{mount.target}{whose}"

@@ -118,6 +118,8 @@ def test_where_a_directory_is_shown_too(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(mounts, "mounts", lambda: [*ours, *beside, inside])
     monkeypatch.setattr(mounts, "_namespaces", lambda: [("", [*ours, *beside, inside]), (" of process 7", theirs)])
     assert mounts.shown_elsewhere(Path("/srv/shares/one")) == ["/mnt", "/part", "/data of process 7"]
+    monkeypatch.setattr(mounts, "mounts", list)
+    assert mounts.shown_elsewhere(Path("/srv/shares/one")) == [], "in a chroot"
 
 
 def test_each_namespace_is_looked_into_once() -> None:
