@@ -15,7 +15,7 @@ POINTS ?= 1
 BACKENDS := thick thin zfs
 # What `make vm-sweep` interrupts at each of its steps, in every way: a report each, so that it goes on where it stopped.
 SWEPT := revert revert_to_smaller create_snapshot delete_snapshot
-SWEEPS := $(foreach backend,$(BACKENDS),$(SWEPT:%=build/sweep/$(backend)-%.json))
+SWEEPS := $(foreach operation,$(SWEPT),$(BACKENDS:%=build/sweep/%-$(operation).json))
 SOURCES := $(shell find revertkit -name '*.py')
 
 # What is on the site: the documents, and what they link to, each where it is here so that every link holds.
