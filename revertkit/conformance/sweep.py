@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from revertkit.manager import ShareManager
 from revertkit.models import Share
 from revertkit.status import Status
 
+log = logging.getLogger(__name__)
 LIE = "lie"
 RECOVERIES = 2
 """After how many deaths of an operation its recovery dies too, at each of its own steps; after as many again of those
@@ -200,7 +202,8 @@ def lie_of(operation: str, number: int, commands: Sequence[str]) -> str:
 
 @contextmanager
 def at(point: str) -> Iterator[None]:
-    """Let whatever is raised say at which point it was."""
+    """Let the log say that a sweep is at this point, and whatever is raised at which point it was."""
+    log.info(point)
     try:
         yield
     except BaseException as failure:
