@@ -7,6 +7,7 @@ taken too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from typing import Any
@@ -60,12 +61,12 @@ def gate(cls: type) -> str:
 
 def listing() -> list[Listing]:
     """Load every registered driver and say of each whether it can be used here."""
-    return [_listed(point) for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
+    return [_listed(point) for point in _installed()]
 
 
 def registered() -> list[str]:
     """Name every registered driver, without loading any."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _installed()})
 
 
 def find(name: str) -> Listing:
@@ -76,7 +77,7 @@ def find(name: str) -> Listing:
     """
     if ":" in name:
         return _listed(EntryPoint(name, name, GROUP))
-    for point in entry_points(group=GROUP):
+    for point in _installed():
         if point.name == name:
             return _listed(point)
     raise DriverRefused(f"there is no driver {name!r}; registered are {', '.join(registered())}")
@@ -105,6 +106,12 @@ def check(driver: str) -> type[ShareDriver]:
     if missing := [lack for lack in found.lacks if not lack.capability]:
         raise DriverRefused("; ".join(f"driver {driver!r} cannot run here: {m.why} ({m.mend})" for m in missing))
     return found.cls
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """Find the registered drivers, by name. Once: Python reads every installed distribution for it."""
+    return tuple(sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 
 def _options(cls: type[ShareDriver], backend: str, options: dict[str, Any]) -> Any:
