@@ -14,7 +14,7 @@ TIMES ?= 5
 POINTS ?= 1
 BACKENDS := thick thin zfs
 # What `make vm-sweep` interrupts at each of its steps, in every way: a report each, so that it goes on where it stopped.
-SWEPT := revert revert_to_smaller create_snapshot delete_snapshot
+SWEPT := revert create_snapshot delete_snapshot revert_to_smaller
 SWEEPS := $(foreach operation,$(SWEPT),$(BACKENDS:%=build/sweep/%-$(operation).json))
 SOURCES := $(shell find revertkit -name '*.py')
 

@@ -86,7 +86,7 @@ class LvmDriver(
 
     def create_share_from_snapshot(self, share: Replica, snapshot: SnapshotInstance) -> Stored:
         """Copy the snapshot to a volume of its own, which knows nothing of it afterwards."""
-        source, filesystem = self._readable(snapshot)
+        source, filesystem = _readable(self.kind.look(snapshot.replica), snapshot)
         name, place = rows.named("share", share.id), self.front.share(share)
         if share.backend_id is None:
             self.front.take_offline(place)
@@ -106,16 +106,6 @@ class LvmDriver(
             self.front.mount(self.front.share(share), volume, volume.filesystem)
             self.front.take_offline(self.front.share(share))
         filesystems.renew(volume.path, volume.filesystem)
-
-    def _readable(self, snapshot: SnapshotInstance) -> tuple[Volume, str]:
-        """See a snapshot that can be read and is the one on record, and what file system is in it: its share's."""
-        seen = self.kind.look(snapshot.replica)
-        if strange := family.snapshot_identity(seen, snapshot):
-            raise Blocked(*strange)
-        body = seen.body(snapshot.snapshot_id)
-        if body is None or body.invalid or body.merging or seen.origin is None:
-            raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be read: {body}")
-        return body, seen.origin.filesystem
 
     def delete_share(self, share: Replica) -> None:
         """Take it offline and remove its volume.
@@ -182,8 +172,8 @@ class LvmDriver(
 
     def ensure_snapshot(self, snapshot: SnapshotInstance) -> list[ExportLocation]:
         """Mount the snapshot read-only and export it by its own rules."""
-        self.kind.at_rest(snapshot.replica)
-        body, filesystem = self._readable(snapshot)
+        seen, _ = self.kind.at_rest(snapshot.replica)
+        body, filesystem = _readable(seen, snapshot)
         place = self.front.snapshot(body)
         assert place is not None
         if not body.active:
@@ -232,3 +222,13 @@ class LvmDriver(
     def inventory(self) -> list[FoundShare]:
         """List every share at rest with our tags, and its snapshots, from one look."""
         return adopt.inventory(self.kind, self.kind.pool_name)
+
+
+def _readable(seen: family.Family, snapshot: SnapshotInstance) -> tuple[Volume, str]:
+    """See that a snapshot can be read and is the one on record, and what file system is in it: its share's."""
+    if strange := family.snapshot_identity(seen, snapshot):
+        raise Blocked(*strange)
+    body = seen.body(snapshot.snapshot_id)
+    if body is None or body.invalid or body.merging or seen.origin is None:
+        raise BackendError(f"the snapshot {rows.named('snap', snapshot.snapshot_id)} cannot be read: {body}")
+    return body, seen.origin.filesystem
