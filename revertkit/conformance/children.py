@@ -70,9 +70,12 @@ def killed(call: Callable[..., None], *arguments: Any) -> bool:
     """
     child = _processes.Process(target=call, args=arguments, daemon=True)
     child.start()
-    child.join(SECONDS)
-    if child.exitcode is None:
+    try:
+        child.join(SECONDS)
+    finally:  # an interrupted run would wait for what it holds
+        ended = child.exitcode
         child.kill()
-        raise AssertionError(f"the child process has not ended after {SECONDS:g} s")
-    assert child.exitcode in (0, -signal.SIGKILL), f"the child process ended with {child.exitcode}; see its stderr"
-    return bool(child.exitcode)
+        child.join()
+    assert ended is not None, f"the child process has not ended after {SECONDS:g} s"
+    assert ended in (0, -signal.SIGKILL), f"the child process ended with {ended}; see its stderr"
+    return bool(ended)

@@ -24,6 +24,7 @@ from revertkit.conformance.harness import Harness
 from revertkit.conformance.options import Options
 from revertkit.conformance.report import Report, Skipped, Swept
 from revertkit.conformance.requirements import Kind, Unmet
+from revertkit.conformance.signals import ended_as_by_ctrl_c
 from revertkit.conformance.stage import Stage
 from revertkit.conformance.sweep import AT
 
@@ -87,6 +88,7 @@ class Run:
         Raises:
             LookupError, ValueError, RevertkitError: why it cannot be.
         """
+        self._stack.enter_context(ended_as_by_ctrl_c())
         self._home = Path(tempfile.mkdtemp(prefix="revertkit-conformance-"))
         self._stack.callback(shutil.rmtree, self._home, ignore_errors=True)
         self.harness.options = dict(self._stack.enter_context(self.harness.storage(self._home)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -211,6 +213,17 @@ class Interrupted(MemoryDriver):
         self.deleted.append(share.id)
 
 
+class Terminated(Interrupted):
+    """A time limit ends the run there."""
+
+    api_version: ClassVar[int] = 1
+    deleted: ClassVar[list[str]] = []
+
+    def revert_to_snapshot(self, snapshot: SnapshotInstance) -> Reverted:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().revert_to_snapshot(snapshot)
+
+
 class InterruptedForGood(Interrupted):
     """And the share cannot be removed either."""
 
@@ -220,18 +233,19 @@ class InterruptedForGood(Interrupted):
         raise BackendError("busy")
 
 
-@pytest.mark.parametrize("driver", [Interrupted, InterruptedForGood])
+@pytest.mark.parametrize("driver", [Interrupted, Terminated, InterruptedForGood])
 def test_an_interrupted_run_takes_its_case_down(tmp_path: Path, driver: type[Interrupted]) -> None:
     """What it had made is removed, what cannot be is named, and the end is told, and reported, as that of any run."""
     harness = ("--harness", "revertkit.conformance.harnesses.memory:MemoryHarness")
     ran = run_suite(tmp_path, "--pyargs", QUICK, *harness, "--driver", f"{__name__}:{driver.__name__}")
     assert ran.status == pytest.ExitCode.INTERRUPTED
     assert "0 held, 0 failed" in ran.said
-    if driver is Interrupted:
-        assert (len(Interrupted.deleted), ran.found.left) == (1, [])
-    else:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if driver is InterruptedForGood:
         assert "busy" in "".join(ran.found.left)
         assert "left on the backend: " in ran.said
+    else:
+        assert (len(driver.deleted), ran.found.left) == (1, [])
 
 
 def test_storage_that_stays_costs_no_report(tmp_path: Path) -> None:
